@@ -1,0 +1,280 @@
+//! The C programs: one behaviour each, under glibc first (so that the expectation itself is checked), then under
+//! brkmap in each way it can come into a program.
+
+use crate::context::{Context, stem};
+use crate::header::{Header, Yardstick};
+use crate::process::{self, Ended, Run};
+use crate::report::Outcome;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+const C_FLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Werror", "-fno-builtin", "-pthread", "-D_GNU_SOURCE"];
+
+/// Where things are while the programs of one directory run.
+pub(crate) struct Bench {
+    /// Directory for executables and output.
+    pub(crate) work: PathBuf,
+    /// Directory of companions (`lib_*.so`) and of the library.
+    pub(crate) libraries: PathBuf,
+    /// The library under test.
+    pub(crate) library: PathBuf,
+    /// Directory of the sources.
+    pub(crate) sources: PathBuf,
+}
+
+/// One result on its way to the report.
+pub(crate) enum Note {
+    /// A check and what it came to.
+    Done(String, Outcome, Duration),
+    /// A check that glibc is no yardstick for.
+    Exempt(String, String),
+}
+
+/// How brkmap comes into the program; `Glibc` is the run without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Glibc,
+    Preload,
+    Linked,
+    Loaded,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Glibc => "glibc",
+            Way::Preload => "preload",
+            Way::Linked => "linked",
+            Way::Loaded => "loaded",
+        }
+    }
+}
+
+/// Runs every program of `tests/c`.
+pub(crate) fn run(context: &mut Context) {
+    run_directory(context, "c", "tests/c", one_program);
+}
+
+/// Runs `each` on every program of `directory`, a few at a time, and records the results under `group`.
+pub(crate) fn run_directory(context: &mut Context, group: &str, directory: &str, each: fn(&Bench, &Path) -> Vec<Note>) {
+    let selected: Vec<PathBuf> = match context.sources(directory, &["c", "cc"]) {
+        Ok(files) => files.into_iter().filter(|f| context.selects(group, &stem(f))).collect(),
+        Err(why) => return context.report.check(group, "sources", || Err(why)),
+    };
+    let selected: VecDeque<PathBuf> = selected.into_iter().filter(|f| !stem(f).starts_with("lib_")).collect();
+    if selected.is_empty() {
+        return;
+    }
+    let bench = match prepare(context, group, directory) {
+        Ok(bench) => bench,
+        Err(why) => return context.report.check(group, "prepare", || Err(why)),
+    };
+    context.report.section(&format!("{directory} ({} programs)", selected.len()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let queue = Mutex::new(selected);
+    let (send, receive) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let send = send.clone();
+            let (queue, bench) = (&queue, &bench);
+            scope.spawn(move || {
+                while let Some(source) = queue.lock().ok().and_then(|mut q| q.pop_front()) {
+                    each(bench, &source).into_iter().for_each(|note| send.send(note).unwrap_or_default());
+                }
+            });
+        }
+        drop(send);
+        for note in receive {
+            match note {
+                Note::Done(name, outcome, took) => context.report.record(group, &name, outcome, took),
+                Note::Exempt(name, reason) => context.report.exempt(&name, &reason),
+            }
+        }
+    });
+}
+
+fn prepare(context: &mut Context, group: &str, directory: &str) -> Result<Bench, String> {
+    let library = context.library()?;
+    let libraries = context.scratch("lib")?;
+    let bench = Bench { work: context.scratch(group)?, libraries, library, sources: context.root.join(directory) };
+    for source in context.sources(directory, &["c"])?.iter().filter(|f| stem(f).starts_with("lib_")) {
+        let output = bench.libraries.join(format!("{}.so", stem(source)));
+        compile(&bench, source, &output, &["-shared", "-fPIC"])?;
+    }
+    Ok(bench)
+}
+
+/// Compiles one source file.
+pub(crate) fn compile(bench: &Bench, source: &Path, output: &Path, extra: &[&str]) -> Result<(), String> {
+    let cxx = source.extension().is_some_and(|e| e == "cc");
+    let mut command = Command::new(if cxx { "g++" } else { "gcc" });
+    command.args(C_FLAGS).arg(if cxx { "-std=c++17" } else { "-std=gnu11" });
+    command.arg("-I").arg(&bench.sources).arg(source).arg("-o").arg(output).args(extra);
+    process::run(&mut command, Duration::from_secs(60), &bench.work)?.success()
+}
+
+/// Compiles one program and runs it every way.
+pub(crate) fn one_program(bench: &Bench, source: &Path) -> Vec<Note> {
+    let name = stem(source);
+    let mut notes = Vec::new();
+    if let Err(why) = all_ways(bench, source, &name, &mut notes) {
+        notes.push(Note::Done(name, Err(why), Duration::ZERO));
+    }
+    notes
+}
+
+fn all_ways(bench: &Bench, source: &Path, name: &str, notes: &mut Vec<Note>) -> Result<(), String> {
+    let header = Header::read(source)?;
+    let executable = bench.work.join(name);
+    compile(bench, source, &executable, &header.words("flags"))?;
+    let mut ways = vec![Way::Glibc];
+    for way in header.get("ways").unwrap_or("preload").split_whitespace() {
+        ways.push(match way {
+            "preload" => Way::Preload,
+            "linked" => Way::Linked,
+            "loaded" => Way::Loaded,
+            other => return Err(format!("ways: `{other}` is none of preload, linked, loaded")),
+        });
+    }
+    let cases = cases(bench, &header, &executable)?;
+    for way in ways {
+        let executable = if way == Way::Linked { link(bench, source, name, &header)? } else { executable.clone() };
+        for (case, fatal) in &cases {
+            let label = format!("{name}{}{case} [{}]", if case.is_empty() { "" } else { ":" }, way.name());
+            let start = Instant::now();
+            let outcome = one_run(bench, &header, &executable, way, case, fatal.as_deref(), notes, &label);
+            if let Some(outcome) = outcome {
+                notes.push(Note::Done(label, outcome, start.elapsed()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The cases of a program with the fatal words each must end with; one nameless case for most programs.
+fn cases(bench: &Bench, header: &Header, executable: &Path) -> Result<Vec<(String, Option<String>)>, String> {
+    if header.get("cases").is_none() {
+        return Ok(vec![(String::new(), None)]);
+    }
+    let run = process::run(Command::new(executable).arg("--list"), Duration::from_secs(10), &bench.work)?;
+    run.success()?;
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let cases: Vec<_> = text
+        .lines()
+        .map(|line| match line.split_once("\tfatal: ") {
+            Some((case, words)) => (case.to_owned(), Some(words.to_owned())),
+            None => (line.to_owned(), None),
+        })
+        .collect();
+    if cases.is_empty() { Err("`--list` names no case".into()) } else { Ok(cases) }
+}
+
+fn link(bench: &Bench, source: &Path, name: &str, header: &Header) -> Result<PathBuf, String> {
+    let output = bench.work.join(format!("{name}.linked"));
+    let directory = bench.libraries.display();
+    let (search, rpath) = (format!("-L{directory}"), format!("-Wl,-rpath,{directory}"));
+    let mut extra = vec!["-Wl,--no-as-needed", &search, &rpath, "-lbrkmap"];
+    extra.extend(header.words("flags"));
+    compile(bench, source, &output, &extra)?;
+    Ok(output)
+}
+
+/// Runs one case one way; `None` when glibc is exempt from it.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+fn one_run(
+    bench: &Bench,
+    header: &Header,
+    executable: &Path,
+    way: Way,
+    case: &str,
+    fatal: Option<&str>,
+    notes: &mut Vec<Note>,
+    label: &str,
+) -> Option<Outcome> {
+    let yardstick = match header.yardstick() {
+        Ok(yardstick) => yardstick,
+        Err(why) => return Some(Err(why)),
+    };
+    if let (Way::Glibc, Yardstick::Exempt(reason)) = (way, &yardstick) {
+        notes.push(Note::Exempt(label.to_owned(), format!("exempt: {reason}")));
+        return None;
+    }
+    let run = header.timeout().and_then(|limit| {
+        let mut command = command(bench, header, executable, way);
+        if !case.is_empty() {
+            command.arg(case);
+        }
+        process::run(&mut command, limit, &bench.work)
+    });
+    let run = match run {
+        Ok(run) => run,
+        Err(why) => return Some(Err(why)),
+    };
+    Some(match (way, yardstick, fatal) {
+        (Way::Glibc, Yardstick::Differs(reason), _) => {
+            notes.push(Note::Exempt(label.to_owned(), format!("differs: {reason}")));
+            match run.success() {
+                Ok(()) => Err(format!("passes under glibc, so its mark is wrong: differs ({reason})")),
+                Err(_) => Ok(()),
+            }
+        }
+        (_, _, Some(words)) => is_fatal(&run, words),
+        _ => run.success(),
+    })
+}
+
+fn command(bench: &Bench, header: &Header, executable: &Path, way: Way) -> Command {
+    let mut command = as_user(header, executable);
+    command.current_dir(&bench.work).env("PATH", crate::tools::SYSTEM_PATH).env_remove("LD_PRELOAD");
+    let mut preload = Vec::new();
+    if way == Way::Preload {
+        preload.push(bench.library.display().to_string());
+    }
+    preload.extend(header.words("preload").iter().map(|lib| format!("{}/{lib}.so", bench.libraries.display())));
+    if !preload.is_empty() {
+        command.env("LD_PRELOAD", preload.join(":"));
+    }
+    match way {
+        Way::Glibc => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", "libc.so.6"),
+        Way::Loaded => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", &bench.library),
+        _ => command.env("MALLOC_IN_FORCE", "libbrkmap.so").env("BRKMAP_LIBRARY", &bench.library),
+    };
+    command.env("TEST_LIBRARIES", &bench.libraries);
+    for pair in header.words("env") {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        command.env(name, value);
+    }
+    command
+}
+
+/// `executable` as the user that the header asks for.
+pub(crate) fn as_user(header: &Header, executable: &Path) -> Command {
+    if header.get("user") == Some("nobody") && rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(executable);
+        return command;
+    }
+    Command::new(executable)
+}
+
+/// Whether the program ended as misuse must end: SIGABRT, and exactly one line of ours with one of `words`.
+fn is_fatal(run: &Run, words: &str) -> Outcome {
+    const SIGABRT: i32 = 6;
+    if run.ended != Ended::Signal(SIGABRT) {
+        return Err(format!("expected SIGABRT with `{words}`: {}", run.describe()));
+    }
+    let text = String::from_utf8_lossy(&run.stderr);
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("brkmap: fatal: ")).collect();
+    let [line] = lines[..] else {
+        return Err(format!("expected one `brkmap: fatal:` line, got {}: {}", lines.len(), run.describe()));
+    };
+    let what = line.trim_start_matches("brkmap: fatal: ");
+    let end = format!("(pid {})", run.pid);
+    if !words.split('|').any(|word| what.starts_with(word)) || !what.contains(" ptr=0x") || !what.ends_with(&end) {
+        return Err(format!("expected `brkmap: fatal: {words} ptr=0x… {end}`, got `{line}`"));
+    }
+    Ok(())
+}

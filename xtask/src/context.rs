@@ -1,0 +1,84 @@
+//! What every check shares: where the sources are, where to work, what was selected, what came out so far.
+
+use crate::report::Report;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The state of one `cargo xtask` call.
+pub(crate) struct Context {
+    /// Root of the repository.
+    pub(crate) root: PathBuf,
+    /// Scratch directory of this call. It is readable by every user, because some checks run as `nobody`.
+    pub(crate) work: PathBuf,
+    /// Results so far.
+    pub(crate) report: Report,
+    filter: Option<String>,
+    library: Option<Result<PathBuf, String>>,
+}
+
+impl Context {
+    pub(crate) fn new(filter: Option<String>) -> Result<Self, String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent directory")?.to_owned();
+        let work = std::env::temp_dir().join(format!("brkmap-test-{}", std::process::id()));
+        std::fs::create_dir(&work).map_err(|e| format!("cannot create {}: {e}; set TMPDIR", work.display()))?;
+        allow_everyone(&work)?;
+        Ok(Self { root, work, report: Report::default(), filter, library: None })
+    }
+
+    /// Whether the check `group/name` was asked for.
+    pub(crate) fn selects(&self, group: &str, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|wanted| format!("{group}/{name}").contains(wanted.as_str()))
+    }
+
+    /// The library under test, built at the first call.
+    pub(crate) fn library(&mut self) -> Result<PathBuf, String> {
+        if self.library.is_none() {
+            self.library = Some(crate::library::build(self));
+        }
+        self.library.clone().unwrap_or_else(|| Err("the library was not built".into()))
+    }
+
+    /// Takes an existing library as the one under test.
+    pub(crate) fn use_library(&mut self, path: &Path) -> Result<(), String> {
+        self.library = Some(Ok(crate::library::copy(self, path)?));
+        Ok(())
+    }
+
+    /// Files of `directory` (relative to the root) with one of these extensions, by name.
+    pub(crate) fn sources(&self, directory: &str, extensions: &[&str]) -> Result<Vec<PathBuf>, String> {
+        let path = self.root.join(directory);
+        let entries = std::fs::read_dir(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .filter(|p| p.extension().and_then(OsStr::to_str).is_some_and(|e| extensions.contains(&e)))
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// A fresh directory below [`Context::work`], open to every user.
+    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, String> {
+        let path = self.work.join(name);
+        std::fs::create_dir_all(&path).map_err(|e| format!("cannot create {}: {e}", path.display()))?;
+        allow_everyone(&path)?;
+        Ok(path)
+    }
+
+    /// Removes the scratch directory.
+    pub(crate) fn clean(&self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.work) {
+            eprintln!("xtask: cannot remove {}: {e}", self.work.display());
+        }
+    }
+}
+
+fn allow_everyone(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o1777))
+        .map_err(|e| format!("cannot set the mode of {}: {e}", path.display()))
+}
+
+/// The part of a path that names the check.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,65 @@
+//! The Rust side: formatting, lints, unit tests, models; and the two tasks that only pass arguments on.
+
+use crate::context::Context;
+use crate::library::cargo;
+use crate::process;
+use std::path::Path;
+
+/// `(name, arguments of cargo)`. The C library is no test target: it has no standard library and brings its own panic
+/// handler, which cannot be in one build with the test-only features of its dependencies; so it is checked on its own.
+const CHECKS: &[(&str, &[&str])] = &[
+    ("fmt", &["fmt", "--all", "--check"]),
+    (
+        "clippy",
+        &["clippy", "--locked", "--workspace", "--all-targets", "--exclude", "brkmap-capi", "--", "-D", "warnings"],
+    ),
+    ("clippy-capi", &["clippy", "--locked", "--release", "-p", "brkmap-capi", "--", "-D", "warnings"]),
+    (
+        "unit",
+        &[
+            "test",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "brkmap-capi",
+            "--exclude",
+            "brkmap-models",
+            "--exclude",
+            "brkmap-core",
+        ],
+    ),
+    ("core", &["test", "--locked", "--release", "-p", "brkmap-core"]),
+    ("models", &["test", "--locked", "--release", "-p", "brkmap-models"]),
+];
+
+/// Runs them all.
+pub(crate) fn run(context: &mut Context) {
+    context.report.section("rust");
+    for (name, args) in CHECKS {
+        if context.selects("rust", name) {
+            let root = context.root.clone();
+            context.report.check("rust", name, || process::shown(cargo(&root).args(*args)));
+        }
+    }
+}
+
+/// The model test at length.
+pub(crate) fn soak() -> Result<bool, String> {
+    let mut cargo = cargo(root()?);
+    cargo.args(["test", "--locked", "--release", "-p", "brkmap-core", "--test", "model", "--", "--nocapture"]);
+    if std::env::var_os("BRKMAP_MODEL_OPS").is_none() {
+        cargo.env("BRKMAP_MODEL_OPS", "1000000000");
+    }
+    process::shown(&mut cargo).map(|()| true)
+}
+
+/// The benchmark runner, with the caller's arguments.
+pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
+    let mut cargo = cargo(root()?);
+    cargo.args(["run", "--locked", "--release", "-p", "brkmap-bench", "--"]).args(args);
+    process::shown(&mut cargo).map(|()| true)
+}
+
+fn root() -> Result<&'static Path, String> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "xtask has no parent directory".into())
+}
