@@ -1,0 +1,125 @@
+//! The kernel as brkmap uses it: one contract per primitive.
+//!
+//! Porting brkmap means reading this file. There are two kernels: [`Linux`](linux::Linux) (the only place with `asm!`)
+//! and, with the feature `sim`, [`Sim`](sim::Sim), a deterministic fake that fails on demand, lies about purging, moves
+//! the break and runs out of mappings.
+//!
+//! # The system calls of the library
+//!
+//! | call | for | if it is refused |
+//! |---|---|---|
+//! | `brk` (through libc's `sbrk` on glibc) | the main heap | mappings take over, for good |
+//! | `mmap`, `munmap`, `mremap` | regions, large blocks, metadata | `ENOMEM`; the range is kept; copy |
+//! | `madvise` | giving memory back, huge pages | the memory stays, zeroing by hand |
+//! | `futex` | waiting for a lock | `sched_yield` and try again |
+//! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
+//! | `gettid`, `getpid`, `tgkill(…, 0)` | whose lock, is that thread alive | assume it lives |
+//! | `clock_gettime`, `getrandom` | ages, keys | 0; `AT_RANDOM` |
+//! | `write`, `rt_sigaction`, `rt_sigprocmask`, `tgkill(SIGABRT)` | the fatal line | – |
+//!
+//! Nothing else is called, no file is opened, and none of these goes through an interposable libc function but `sbrk`.
+#![cfg_attr(not(feature = "sim"), no_std)]
+
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+
+pub mod linux;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+/// How a mapping will be used; only a hint to the kernel, the memory is readable, writable, private and zero in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A region that many blocks will share; most of it is not touched yet.
+    Region,
+    /// One large block.
+    Direct,
+    /// The engine's own records.
+    Metadata,
+}
+
+/// May `remap` move the block?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// The kernel may choose another address.
+    Allowed,
+    /// Only in place.
+    Forbidden,
+}
+
+/// The kernel. Every primitive is safe to call from any thread, from a signal handler and before `main`, allocates
+/// nothing and leaves `errno` alone. Lengths are in bytes.
+pub trait Kernel: Sync {
+    /// Bytes of an OS page: a power of two, 4096 or more, constant for the life of the process.
+    fn page_size(&self) -> usize;
+
+    /// Maps `len` bytes (a multiple of the page size, not 0) of zeros, near `hint` where that range is free (0 = anywhere).
+    /// The result is page aligned, lies below 2^47 and overlaps nothing. `None`: refused, nothing changed.
+    fn map(&self, hint: usize, len: usize, purpose: Purpose) -> Option<NonNull<u8>>;
+
+    /// Unmaps a page-aligned range. `false`: refused (the limit of mappings), the range is as it was.
+    ///
+    /// # Safety
+    /// The range was mapped through this kernel and nobody uses it any more.
+    unsafe fn unmap(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Resizes a mapping made by `map`; contents up to the smaller length are kept, new bytes are zero. `None`: refused,
+    /// the mapping is as it was.
+    ///
+    /// # Safety
+    /// The whole of `start..start + old` is one mapping of the caller, and if it moves nobody uses the old addresses.
+    unsafe fn remap(&self, start: NonNull<u8>, old: usize, new: usize, may: Move) -> Option<NonNull<u8>>;
+
+    /// Gives the contents of a page-aligned range back; the range stays mapped and reads as zero afterwards, if `true`.
+    /// `false`: refused, the contents are as they were. A kernel may *lie* (`true`, contents kept): the caller that
+    /// needs zeros checks [`purge_is_honest`](Kernel::purge_is_honest).
+    ///
+    /// # Safety
+    /// The range is the caller's and holds nothing that is still needed.
+    unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
+    fn purge_is_honest(&self) -> bool;
+
+    /// Names a mapping in `/proc/PID/maps`, where the kernel can.
+    fn name(&self, start: NonNull<u8>, len: usize, name: &'static core::ffi::CStr);
+
+    /// The present program break as the *kernel* has it. `None`: the call is refused.
+    fn program_break(&self) -> Option<usize>;
+
+    /// Moves the break by `delta` bytes relative to where libc believes it is. `Some(old)`: the break was at `old` and
+    /// is at `old + delta` now, checked against the kernel (which never reports an errno for `brk`). `None`: refused or
+    /// only partly done; the caller gives the break up for good.
+    ///
+    /// # Safety
+    /// A shrink must only drop memory of the caller. The caller serialises its own calls.
+    unsafe fn move_break(&self, delta: isize) -> Option<usize>;
+
+    /// Sleeps until `wake` on the same word, if it still holds `expected`; at most `timeout_ms`. May wake early.
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);
+
+    /// Wakes up to `count` sleepers on the word.
+    fn wake(&self, word: &AtomicU32, count: u32);
+
+    /// The calling thread's id; never 0, below 2^30.
+    fn thread_id(&self) -> u32;
+
+    /// The process id.
+    fn process_id(&self) -> u32;
+
+    /// Is there a thread of this process with that id? `true` when in doubt.
+    fn thread_lives(&self, thread: u32) -> bool;
+
+    /// Monotonic milliseconds; coarse, cheap. 0 if there is no clock.
+    fn now_ms(&self) -> u64;
+
+    /// Random bits for keys, not for cryptography.
+    fn random(&self) -> u64;
+
+    /// Writes to fd 2 with one call; short or failed writes are not repeated.
+    fn write_error(&self, text: &[u8]);
+
+    /// Ends the process with SIGABRT, whatever handlers and masks are set (a handler that the program installed runs
+    /// first, as with `abort`). The simulated kernel panics instead.
+    fn abort(&self) -> !;
+}

@@ -1,0 +1,263 @@
+//! The Linux kernel, by raw system calls.
+//!
+//! ```text
+//!   syscall         the instruction itself, one function per number of arguments
+//!   libc            what has to go through libc: getauxval, sbrk, errno
+//!   program_break   the break, asked of the kernel, moved through libc
+//!   end             ending the process with SIGABRT
+//!   thread_word     one word of thread-local storage in two instructions
+//!   at_thread_exit  a function to run when a thread ends, without a pthread key
+//!   at_fork         functions to run around fork
+//! ```
+//!
+//! An interposed libc function could call `malloc` or take a lock that a signal handler interrupted, so nothing here calls
+//! one, except `getauxval` (reads a vector) and `sbrk` (see `program_break`).
+
+use core::ffi::CStr;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+use crate::{Kernel, Move, Purpose};
+use syscall::number as nr;
+use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
+
+pub mod at_fork;
+pub mod at_thread_exit;
+mod end;
+mod libc;
+mod program_break;
+mod syscall;
+pub mod thread_word;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+compile_error!(
+    "brkmap-sys knows the system calls and the thread pointer of Linux on x86-64 only; build for x86_64-*-linux-*"
+);
+
+const PROT_READ_WRITE: usize = 1 | 2;
+const MAP_PRIVATE_ANONYMOUS: usize = 0x02 | 0x20;
+const MREMAP_MAYMOVE: usize = 1;
+const MADV_DONTNEED: usize = 4;
+const FUTEX_WAIT_PRIVATE: usize = 128;
+const FUTEX_WAKE_PRIVATE: usize = 1 | 128;
+const PR_SET_VMA: usize = 0x5356_4d41;
+const PR_SET_VMA_ANON_NAME: usize = 0;
+const CLOCK_MONOTONIC_COARSE: usize = 6;
+const GRND_NONBLOCK: usize = 1;
+const STDERR: usize = 2;
+
+/// User addresses end here; the kernel goes higher only for who asks.
+const ADDRESS_END: usize = 1 << 47;
+
+/// The kernel of this machine. A value of it is nothing but permission to call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Linux;
+
+/// `struct timespec` of the kernel.
+#[repr(C)]
+struct TimeSpec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// 0: not asked yet.
+static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
+/// The kernel has no names for mappings.
+static NAMES_REFUSED: AtomicBool = AtomicBool::new(false);
+/// A sandbox refuses `gettid`: ids are made up, so liveness cannot be asked.
+static THREAD_ID_REFUSED: AtomicBool = AtomicBool::new(false);
+/// One of the three below.
+static PURGE: AtomicU8 = AtomicU8::new(PURGE_UNKNOWN);
+const PURGE_UNKNOWN: u8 = 0;
+const PURGE_HONEST: u8 = 1;
+const PURGE_LIES: u8 = 2;
+
+impl Kernel for Linux {
+    #[inline]
+    fn page_size(&self) -> usize {
+        match PAGE_SIZE.load(Ordering::Relaxed) {
+            0 => ask_page_size(),
+            known => known,
+        }
+    }
+
+    fn map(&self, hint: usize, len: usize, _purpose: Purpose) -> Option<NonNull<u8>> {
+        // SAFETY: [fresh-mapping] without MAP_FIXED the kernel picks a free range; nothing that exists changes
+        let result =
+            unsafe { syscall::call6(nr::MMAP, hint, len, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, usize::MAX, 0) };
+        if refused(result) {
+            return None;
+        }
+        if result.saturating_add(len) > ADDRESS_END {
+            // Only a hint above 2^47 leads there, and the page map could not name such a block.
+            // SAFETY: [fresh-mapping] mapped three lines above, nobody knows it
+            unsafe { syscall::call2(nr::MUNMAP, result, len) };
+            return None;
+        }
+        NonNull::new(result as *mut u8)
+    }
+
+    unsafe fn unmap(&self, start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: [caller-owns-range] the caller's promise
+        !refused(unsafe { syscall::call2(nr::MUNMAP, start.as_ptr() as usize, len) })
+    }
+
+    unsafe fn remap(&self, start: NonNull<u8>, old: usize, new: usize, may: Move) -> Option<NonNull<u8>> {
+        let flags = match may {
+            Move::Allowed => MREMAP_MAYMOVE,
+            Move::Forbidden => 0,
+        };
+        // SAFETY: [caller-owns-range] the caller's promise, for the old range and for a move
+        let result = unsafe { syscall::call4(nr::MREMAP, start.as_ptr() as usize, old, new, flags) };
+        if refused(result) { None } else { NonNull::new(result as *mut u8) }
+    }
+
+    unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: [caller-owns-range] the caller's promise: nothing in it is needed
+        !refused(unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, len, MADV_DONTNEED) })
+    }
+
+    fn purge_is_honest(&self) -> bool {
+        match PURGE.load(Ordering::Relaxed) {
+            PURGE_UNKNOWN => try_purge(*self),
+            known => known == PURGE_HONEST,
+        }
+    }
+
+    fn name(&self, start: NonNull<u8>, len: usize, name: &'static CStr) {
+        if NAMES_REFUSED.load(Ordering::Relaxed) {
+            return;
+        }
+        let (start, name) = (start.as_ptr() as usize, name.as_ptr() as usize);
+        // SAFETY: [no-memory-effect] the call reads the name and changes a label only
+        let result = unsafe { syscall::call5(nr::PRCTL, PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, len, name) };
+        if [EINVAL, ENOSYS, EPERM].iter().any(|&error| syscall::is(result, error)) {
+            NAMES_REFUSED.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn program_break(&self) -> Option<usize> {
+        program_break::now()
+    }
+
+    unsafe fn move_break(&self, delta: isize) -> Option<usize> {
+        // SAFETY: [caller-owns-range] the caller's promise: a shrink drops only memory of the caller
+        unsafe { program_break::shift(delta) }
+    }
+
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
+        let limit =
+            TimeSpec { seconds: i64::from(timeout_ms / 1000), nanoseconds: i64::from(timeout_ms % 1000) * 1_000_000 };
+        let (word, limit) = (word.as_ptr() as usize, &raw const limit as usize);
+        // SAFETY: [no-memory-effect] the call reads the word and the time limit, both alive until it returns
+        let result = unsafe { syscall::call4(nr::FUTEX, word, FUTEX_WAIT_PRIVATE, expected as usize, limit) };
+        if syscall::is(result, ENOSYS) || syscall::is(result, EPERM) {
+            // SAFETY: [no-memory-effect] takes no argument
+            unsafe { syscall::call0(nr::SCHED_YIELD) };
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) {
+        // The kernel's count is an int.
+        let count = count.min(i32::MAX as u32) as usize;
+        // SAFETY: [no-memory-effect] the word is only an address to the kernel; where it is refused nobody sleeps either
+        unsafe { syscall::call3(nr::FUTEX, word.as_ptr() as usize, FUTEX_WAKE_PRIVATE, count) };
+    }
+
+    fn thread_id(&self) -> u32 {
+        // SAFETY: [no-memory-effect] takes no argument
+        let result = unsafe { syscall::call0(nr::GETTID) };
+        if refused(result) || result == 0 {
+            THREAD_ID_REFUSED.store(true, Ordering::Relaxed);
+            // Different for each living thread; thread_lives stops asking the kernel about it.
+            return (thread_word::thread_pointer() >> 6) as u32 & ((1 << 30) - 1) | 1;
+        }
+        result as u32
+    }
+
+    fn process_id(&self) -> u32 {
+        // SAFETY: [no-memory-effect] takes no argument
+        let result = unsafe { syscall::call0(nr::GETPID) };
+        if refused(result) { 0 } else { result as u32 }
+    }
+
+    fn thread_lives(&self, thread: u32) -> bool {
+        if THREAD_ID_REFUSED.load(Ordering::Relaxed) {
+            return true;
+        }
+        // SAFETY: [no-memory-effect] signal 0 only asks
+        let result = unsafe { syscall::call3(nr::TGKILL, self.process_id() as usize, thread as usize, 0) };
+        !syscall::is(result, ESRCH)
+    }
+
+    fn now_ms(&self) -> u64 {
+        clock().map_or(0, |time| time.seconds as u64 * 1000 + time.nanoseconds as u64 / 1_000_000)
+    }
+
+    fn random(&self) -> u64 {
+        let mut bits = 0u64;
+        let size = size_of::<u64>();
+        // SAFETY: [out-argument] the kernel writes at most `size` bytes into `bits`
+        let got = unsafe { syscall::call3(nr::GETRANDOM, &raw mut bits as usize, size, GRND_NONBLOCK) };
+        if got == size { bits } else { random_of_start() }
+    }
+
+    fn write_error(&self, text: &[u8]) {
+        // SAFETY: [no-memory-effect] the kernel reads `text`
+        unsafe { syscall::call3(nr::WRITE, STDERR, text.as_ptr() as usize, text.len()) };
+    }
+
+    #[cold]
+    fn abort(&self) -> ! {
+        end::abort()
+    }
+}
+
+#[cold]
+fn ask_page_size() -> usize {
+    let told = libc::auxiliary(libc::AT_PAGESZ).unwrap_or(0);
+    let size = if told.is_power_of_two() && told >= 4096 { told } else { 4096 };
+    PAGE_SIZE.store(size, Ordering::Relaxed);
+    size
+}
+
+/// Writes to a page of its own, purges it and looks. Threads that come here together each try, with the same result.
+#[cold]
+fn try_purge(kernel: Linux) -> bool {
+    let size = kernel.page_size();
+    let Some(page) = kernel.map(0, size, Purpose::Metadata) else {
+        // Unknown this time: say the careful thing, ask again later.
+        return false;
+    };
+    // SAFETY: [fresh-mapping] a page of our own, writable, nobody else knows it; volatile: the kernel changes it
+    let honest = unsafe {
+        ptr::write_volatile(page.as_ptr(), 0xA5);
+        kernel.purge(page, size) && ptr::read_volatile(page.as_ptr()) == 0
+    };
+    // SAFETY: [fresh-mapping] as above, and we are done with it
+    unsafe { kernel.unmap(page, size) };
+    PURGE.store(if honest { PURGE_HONEST } else { PURGE_LIES }, Ordering::Relaxed);
+    honest
+}
+
+fn clock() -> Option<TimeSpec> {
+    let mut time = TimeSpec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: [out-argument] the kernel writes one timespec into `time`
+    let result = unsafe { syscall::call2(nr::CLOCK_GETTIME, CLOCK_MONOTONIC_COARSE, &raw mut time as usize) };
+    if refused(result) { None } else { Some(time) }
+}
+
+/// The bytes that the kernel gave the process at its start, mixed with the clock and a stack address, so that two calls
+/// differ.
+#[cold]
+fn random_of_start() -> u64 {
+    let mut bits = libc::start_random();
+    if let Some(time) = clock() {
+        bits ^= (time.seconds as u64).rotate_left(32) ^ time.nanoseconds as u64;
+    }
+    bits ^= (&raw const bits as u64).rotate_left(17);
+    // The finaliser of splitmix64: every input bit reaches every output bit.
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}

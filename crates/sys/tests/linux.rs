@@ -1,0 +1,360 @@
+//! The Linux kernel behind the contract: each primitive is used for real and its effect looked at.
+
+use std::io::Read;
+use std::os::fd::FromRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use brkmap_sys::linux::{Linux, at_fork, at_thread_exit, thread_word};
+use brkmap_sys::{Kernel, Move, Purpose};
+
+unsafe extern "C" {
+    safe fn __errno_location() -> *mut i32;
+    fn sbrk(delta: isize) -> *mut u8;
+    fn fork() -> i32;
+    fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+    fn _exit(status: i32) -> !;
+    fn signal(number: i32, handler: usize) -> usize;
+    fn pipe(ends: *mut i32) -> i32;
+    fn prctl(what: i32, kind: usize, start: usize, len: usize, name: *const std::ffi::c_char) -> i32;
+    fn dup2(from: i32, to: i32) -> i32;
+    fn sigprocmask(how: i32, set: *const u64, old: *mut u64) -> i32;
+}
+
+fn map(len: usize) -> NonNull<u8> {
+    Linux.map(0, len, Purpose::Region).expect("the kernel maps a few pages")
+}
+
+fn is_zero(start: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the tests pass ranges that they have mapped
+    unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }.iter().all(|&byte| byte == 0)
+}
+
+/// The line of this process's maps that holds the address.
+fn maps_line(address: usize) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/self/maps").unwrap();
+    text.lines()
+        .find(|line| {
+            let range = line.split(' ').next().unwrap();
+            let (from, to) = range.split_once('-').unwrap();
+            (usize::from_str_radix(from, 16).unwrap()..usize::from_str_radix(to, 16).unwrap()).contains(&address)
+        })
+        .map(str::to_owned)
+}
+
+#[test]
+fn the_page_size_is_the_kernels() {
+    let told = Command::new("getconf").arg("PAGESIZE").output().unwrap();
+    let told: usize = String::from_utf8(told.stdout).unwrap().trim().parse().unwrap();
+    assert_eq!(Linux.page_size(), told);
+    assert_eq!(Linux.page_size(), told, "the same when asked again");
+}
+
+#[test]
+fn a_mapping_is_zero_writable_and_gone_after_unmap() {
+    let len = 8 * Linux.page_size();
+    let start = map(len);
+    assert_eq!(start.as_ptr() as usize % Linux.page_size(), 0);
+    assert!(is_zero(start, len));
+    // SAFETY: our mapping, not used after the unmap
+    unsafe {
+        start.as_ptr().write_bytes(7, len);
+        assert!(maps_line(start.as_ptr() as usize).unwrap().contains("rw-p"));
+        assert!(Linux.unmap(start, len));
+    }
+}
+
+#[test]
+fn a_free_hint_is_honoured_and_a_taken_one_harmless() {
+    let len = 4 * Linux.page_size();
+    let hole = 16 << 20;
+    let start = map(hole);
+    // SAFETY: our mapping
+    assert!(unsafe { Linux.unmap(start, hole) });
+    let hint = start.as_ptr() as usize + (8 << 20);
+    let first = Linux.map(hint, len, Purpose::Region).unwrap();
+    let second = Linux.map(hint, len, Purpose::Region).unwrap();
+    assert_ne!(first, second, "the second found the place taken");
+    // SAFETY: our mappings
+    unsafe {
+        assert!(Linux.unmap(first, len));
+        assert!(Linux.unmap(second, len));
+    }
+}
+
+#[test]
+fn a_hint_beyond_47_bits_gives_no_such_address() {
+    let len = Linux.page_size();
+    if let Some(start) = Linux.map(1 << 50, len, Purpose::Direct) {
+        assert!((start.as_ptr() as usize) < 1 << 47);
+        // SAFETY: our mapping
+        assert!(unsafe { Linux.unmap(start, len) });
+    }
+}
+
+#[test]
+fn an_impossible_map_is_refused_and_leaves_errno_alone() {
+    let errno = __errno_location();
+    // SAFETY: this thread's errno
+    unsafe { errno.write(77) };
+    assert_eq!(Linux.map(0, 1 << 60, Purpose::Direct), None);
+    // SAFETY: break moved by nothing sensible: refused before any effect
+    assert_eq!(unsafe { Linux.move_break(isize::MAX) }, None);
+    // SAFETY: this thread's errno
+    assert_eq!(unsafe { errno.read() }, 77);
+}
+
+#[test]
+fn remap_keeps_contents_and_zeroes_the_rest() {
+    let page = Linux.page_size();
+    let start = map(2 * page);
+    // SAFETY: our mapping; old addresses are not used after a move
+    unsafe {
+        start.as_ptr().write_bytes(9, 2 * page);
+        let grown = Linux.remap(start, 2 * page, 600 * page, Move::Allowed).unwrap();
+        assert_eq!(*grown.as_ptr().add(2 * page - 1), 9);
+        assert!(is_zero(grown.add(2 * page), 598 * page));
+        let shrunk = Linux.remap(grown, 600 * page, page, Move::Forbidden).unwrap();
+        assert_eq!(shrunk, grown);
+        assert_eq!(*shrunk.as_ptr(), 9);
+        assert!(Linux.unmap(shrunk, page));
+    }
+}
+
+#[test]
+fn remap_in_place_is_refused_where_the_neighbour_is_taken() {
+    let page = Linux.page_size();
+    let start = map(2 * page);
+    // SAFETY: our mapping; the first page alone is the mapping that is asked to grow over the second
+    unsafe {
+        assert_eq!(Linux.remap(start, page, 2 * page, Move::Forbidden), None);
+        assert!(Linux.unmap(start, 2 * page));
+    }
+}
+
+#[test]
+fn a_purged_page_reads_zero_on_this_kernel() {
+    let len = 4 * Linux.page_size();
+    let start = map(len);
+    // SAFETY: our mapping
+    unsafe {
+        start.as_ptr().write_bytes(3, len);
+        assert!(Linux.purge(start, len));
+        assert_eq!(is_zero(start, len), Linux.purge_is_honest());
+        assert!(!Linux.purge(start.add(1), 1), "an address that is not aligned is refused");
+        assert!(Linux.unmap(start, len));
+    }
+    assert_eq!(Linux.purge_is_honest(), Linux.purge_is_honest());
+}
+
+#[test]
+fn a_name_shows_in_maps_where_the_kernel_has_names() {
+    let len = Linux.page_size();
+    let start = map(len);
+    // SAFETY: a label on our own mapping
+    let has_names = unsafe { prctl(0x5356_4d41, 0, start.as_ptr() as usize, len, c"probe".as_ptr()) } == 0;
+    Linux.name(start, len, c"brkmap test");
+    let line = maps_line(start.as_ptr() as usize).unwrap();
+    assert_eq!(line.contains("[anon:brkmap test]"), has_names, "{line}");
+    // SAFETY: our mapping
+    assert!(unsafe { Linux.unmap(start, len) });
+}
+
+/// Runs `f` in a forked child; true if it returned true. The break belongs to the whole process, where the test harness's
+/// own malloc moves it too.
+fn in_child(f: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child runs `f`, which makes system calls only, and leaves by _exit
+    unsafe {
+        match fork() {
+            0 => _exit(if f() { 0 } else { 1 }),
+            pid => {
+                let mut status = -1;
+                assert_eq!(waitpid(pid, &raw mut status, 0), pid);
+                status == 0
+            }
+        }
+    }
+}
+
+#[test]
+fn the_break_moves_and_libc_knows_it() {
+    // SAFETY: the child is alone, so the break is its own
+    let worked = in_child(|| unsafe {
+        let before = Linux.program_break().unwrap();
+        let old = Linux.move_break(65536).unwrap();
+        (old as *mut u8).add(65535).write(1);
+        let same = old == before
+            && Linux.program_break() == Some(old + 65536)
+            && sbrk(0) as usize == old + 65536
+            && Linux.move_break(-65536) == Some(old + 65536);
+        same && sbrk(0) as usize == old
+    });
+    assert!(worked);
+}
+
+#[test]
+fn the_break_is_given_up_when_somebody_moved_it_by_a_raw_call() {
+    // SAFETY: the child is alone, so the break is its own
+    let worked = in_child(|| unsafe {
+        let before = Linux.program_break().unwrap();
+        sbrk(0);
+        let moved: usize;
+        std::arch::asm!("syscall", inlateout("rax") 12usize => moved, in("rdi") before + 8192, out("rcx") _, out("r11") _);
+        moved == before + 8192 && Linux.move_break(4096).is_none() && Linux.program_break() == Some(moved)
+    });
+    assert!(worked);
+}
+
+#[test]
+fn a_break_above_the_limit_is_refused_and_stays() {
+    // SAFETY: the child is alone, so the break is its own
+    let worked = in_child(|| unsafe {
+        let before = Linux.program_break();
+        Linux.move_break(1 << 46).is_none() && Linux.program_break() == before && Linux.move_break(4096) == before
+    });
+    assert!(worked);
+}
+
+#[test]
+fn a_sleeper_is_woken_and_a_changed_word_does_not_sleep() {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    let sleeper = std::thread::spawn(|| {
+        while WORD.load(Ordering::Acquire) == 0 {
+            Linux.wait(&WORD, 0, 60_000);
+        }
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    WORD.store(1, Ordering::Release);
+    Linux.wake(&WORD, u32::MAX);
+    sleeper.join().unwrap();
+
+    let start = Instant::now();
+    Linux.wait(&WORD, 0, 60_000);
+    Linux.wait(&WORD, 1, 30);
+    let slept = start.elapsed();
+    assert!(slept >= Duration::from_millis(29) && slept < Duration::from_secs(30), "{slept:?}");
+}
+
+#[test]
+fn thread_ids_are_the_kernels_and_a_joined_thread_is_dead() {
+    assert_eq!(Linux.thread_id(), Linux.thread_id());
+    assert_eq!(Linux.process_id(), std::process::id());
+    assert!(Linux.thread_lives(Linux.thread_id()));
+    let (send, receive) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || send.send(Linux.thread_id()).unwrap());
+    let id = receive.recv().unwrap();
+    assert_ne!(id, Linux.thread_id());
+    thread.join().unwrap();
+    // pthread_join waits for the kernel to clear the id, a moment before the thread has left.
+    let limit = Instant::now() + Duration::from_secs(10);
+    while Linux.thread_lives(id) {
+        assert!(Instant::now() < limit, "thread {id} still lives after join");
+        std::thread::yield_now();
+    }
+    assert_ne!(thread_word::thread_pointer(), 0);
+}
+
+#[test]
+fn the_clock_runs_and_random_bits_differ() {
+    let before = Linux.now_ms();
+    std::thread::sleep(Duration::from_millis(30));
+    let passed = Linux.now_ms() - before;
+    assert!((15..60_000).contains(&passed), "{passed} ms");
+    assert_ne!(Linux.random(), Linux.random());
+}
+
+#[test]
+fn an_error_line_goes_to_fd_2_in_one_piece() {
+    let mut ends = [0i32; 2];
+    // SAFETY: a pipe whose writing end becomes the child's fd 2
+    unsafe { assert_eq!(pipe(ends.as_mut_ptr()), 0) };
+    assert!(in_child(|| {
+        // SAFETY: in the child, which has no other use for fd 2
+        unsafe { dup2(ends[1], 2) };
+        Linux.write_error(b"one line\n");
+        true
+    }));
+    // SAFETY: the reading end is ours
+    let mut reader = unsafe { std::fs::File::from_raw_fd(ends[0]) };
+    let mut text = [0u8; 64];
+    let length = reader.read(&mut text).unwrap();
+    assert_eq!(&text[..length], b"one line\n");
+}
+
+extern "C" fn say_and_return(_signal: i32) {
+    Linux.write_error(b"handler ran\n");
+}
+
+#[test]
+fn the_process_ends_by_sigabrt_whatever_it_has_set() {
+    const SIGABRT: i32 = 6;
+    const SIG_IGN: usize = 1;
+    // glibc's set has 128 bytes, of which the first word has the 64 signals.
+    let blocked = [1u64 << (SIGABRT - 1), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for scene in ["plain", "ignored", "blocked", "handler"] {
+        let mut ends = [0i32; 2];
+        // SAFETY: the child prepares the scene by system calls only, and dies; the parent reads what it said
+        let (status, said) = unsafe {
+            assert_eq!(pipe(ends.as_mut_ptr()), 0);
+            let pid = fork();
+            if pid == 0 {
+                dup2(ends[1], 2);
+                match scene {
+                    "ignored" => _ = signal(SIGABRT, SIG_IGN),
+                    "blocked" => _ = sigprocmask(0, blocked.as_ptr(), std::ptr::null_mut()),
+                    "handler" => _ = signal(SIGABRT, say_and_return as *const () as usize),
+                    _ => {}
+                }
+                Linux.abort();
+            }
+            let mut status = 0;
+            assert_eq!(waitpid(pid, &raw mut status, 0), pid);
+            drop(std::fs::File::from_raw_fd(ends[1]));
+            (status, std::io::read_to_string(std::fs::File::from_raw_fd(ends[0])).unwrap())
+        };
+        assert_eq!(ExitStatus::from_raw(status).signal(), Some(SIGABRT), "{scene}");
+        assert_eq!(said, if scene == "handler" { "handler ran\n" } else { "" }, "{scene}");
+    }
+}
+
+#[test]
+fn a_function_runs_at_the_threads_end() {
+    static RAN: AtomicBool = AtomicBool::new(false);
+    unsafe extern "C" fn note(flag: *mut std::ffi::c_void) {
+        // SAFETY: the argument given below, a static
+        unsafe { &*flag.cast::<AtomicBool>() }.store(true, Ordering::Release);
+    }
+    std::thread::spawn(|| {
+        // SAFETY: `note` stores to a static
+        assert!(unsafe { at_thread_exit::register(note, (&raw const RAN).cast_mut().cast()) });
+        assert!(!RAN.load(Ordering::Acquire));
+    })
+    .join()
+    .unwrap();
+    assert!(RAN.load(Ordering::Acquire));
+}
+
+#[test]
+fn fork_calls_the_handlers_on_both_sides() {
+    static PREPARED: AtomicU32 = AtomicU32::new(0);
+    static IN_PARENT: AtomicU32 = AtomicU32::new(0);
+    static IN_CHILD: AtomicU32 = AtomicU32::new(0);
+    unsafe extern "C" fn prepare() {
+        PREPARED.fetch_add(1, Ordering::SeqCst);
+    }
+    unsafe extern "C" fn parent() {
+        IN_PARENT.fetch_add(1, Ordering::SeqCst);
+    }
+    unsafe extern "C" fn child() {
+        IN_CHILD.fetch_add(1, Ordering::SeqCst);
+    }
+    // SAFETY: the handlers only count
+    assert!(unsafe { at_fork::register(prepare, parent, child) });
+    let parents_before = IN_PARENT.load(Ordering::SeqCst);
+    assert!(in_child(|| PREPARED.load(Ordering::SeqCst) > 0 && IN_CHILD.load(Ordering::SeqCst) == 1));
+    assert!(IN_PARENT.load(Ordering::SeqCst) > parents_before);
+    assert_eq!(IN_CHILD.load(Ordering::SeqCst), 0);
+}

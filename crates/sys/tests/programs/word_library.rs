@@ -1,0 +1,2 @@
+// A library with a thread word.
+mod word;
