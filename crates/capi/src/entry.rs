@@ -1,0 +1,156 @@
+//! The allocating entry points: C17 7.22.3, C23 `free_sized`, POSIX `posix_memalign`, glibc's `memalign`, `valloc`,
+//! `pvalloc`, `reallocarray`, `malloc_usable_size`, `cfree`, and the `__libc_` names under which libc itself and programs
+//! that wrap malloc reach them.
+
+use core::ffi::c_int;
+
+use brkmap_core::{Refusal, Request};
+
+use crate::errno;
+use crate::platform::ENGINE;
+
+/// Exports a function under two names.
+macro_rules! exported {
+    ($(#[$doc:meta])* fn $name:ident / $alias:ident ($($arg:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($arg: $type),*) $(-> $result)? $body
+
+        #[doc = concat!("[`", stringify!($name), "`] under libc's own name.")]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $alias($($arg: $type),*) $(-> $result)? $body
+    };
+}
+
+exported! {
+    /// A block of at least `bytes`, 16-aligned; never null for 0. Null and ENOMEM: no memory, or above PTRDIFF_MAX.
+    fn malloc / __libc_malloc (bytes: usize) -> *mut u8 {
+        errno::or_enomem(ENGINE.allocate(bytes))
+    }
+}
+
+exported! {
+    /// Ends a block; null is nothing. Keeps errno. What is no live block ends the program with a message.
+    fn free / __libc_free (block: *mut u8) {
+        // SAFETY: free's contract.
+        unsafe { ENGINE.free(block) }
+    }
+}
+
+exported! {
+    /// A block of `count * bytes` zero bytes. Null and ENOMEM: as malloc, or the product overflows.
+    fn calloc / __libc_calloc (count: usize, bytes: usize) -> *mut u8 {
+        errno::or_enomem(ENGINE.allocate_zeroed(count, bytes))
+    }
+}
+
+exported! {
+    /// Resizes a block, keeping its contents up to the smaller size. Null block: malloc. Size 0: frees, null (glibc).
+    /// Null and ENOMEM: the block is as it was.
+    fn realloc / __libc_realloc (block: *mut u8, bytes: usize) -> *mut u8 {
+        // SAFETY: realloc's contract.
+        unsafe { resize(block, Request::plain(bytes)) }
+    }
+}
+
+exported! {
+    /// `realloc` to `count * bytes`; ENOMEM if the product overflows.
+    fn reallocarray / __libc_reallocarray (block: *mut u8, count: usize, bytes: usize) -> *mut u8 {
+        // SAFETY: realloc's contract.
+        unsafe { resize(block, Request::array(count, bytes)) }
+    }
+}
+
+exported! {
+    /// An aligned block; an alignment that is no power of two is rounded up to one. Null and EINVAL: there is none.
+    fn memalign / __libc_memalign (align: usize, bytes: usize) -> *mut u8 {
+        aligned(Request::memalign(align, bytes))
+    }
+}
+
+exported! {
+    /// A block aligned to the OS page.
+    fn valloc / __libc_valloc (bytes: usize) -> *mut u8 {
+        aligned(Request::valloc(bytes, ENGINE.os_page()))
+    }
+}
+
+exported! {
+    /// A block of whole OS pages.
+    fn pvalloc / __libc_pvalloc (bytes: usize) -> *mut u8 {
+        aligned(Request::pvalloc(bytes, ENGINE.os_page()))
+    }
+}
+
+/// The `realloc` family, with a request that may have been refused.
+#[inline]
+unsafe fn resize(block: *mut u8, request: Result<Request, Refusal>) -> *mut u8 {
+    match request {
+        Ok(request) if block.is_null() => errno::or_enomem(ENGINE.allocate(request.bytes)),
+        Ok(request) if request.bytes == 0 => {
+            // SAFETY: the caller gives the block up.
+            unsafe { ENGINE.free(block) };
+            core::ptr::null_mut()
+        }
+        // SAFETY: realloc's contract.
+        Ok(request) => errno::or_enomem(unsafe { ENGINE.reallocate(block, request) }),
+        Err(refusal) => errno::refused(refusal),
+    }
+}
+
+fn aligned(request: Result<Request, Refusal>) -> *mut u8 {
+    match request {
+        Ok(request) => errno::or_enomem(ENGINE.allocate_aligned(request)),
+        Err(refusal) => errno::refused(refusal),
+    }
+}
+
+/// A block aligned to a power of two (C17; glibc 2.38: anything else is EINVAL). The size need not be a multiple.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
+    aligned(Request::aligned_alloc(align, bytes))
+}
+
+/// Stores an aligned block in `*block` and returns 0; returns EINVAL or ENOMEM and leaves `*block` and errno alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(block: *mut *mut u8, align: usize, bytes: usize) -> c_int {
+    match Request::posix_memalign(align, bytes) {
+        Ok(request) => {
+            let fresh = ENGINE.allocate_aligned(request);
+            if fresh.is_null() {
+                return errno::ENOMEM;
+            }
+            // SAFETY: posix_memalign's contract: `block` is writable.
+            unsafe { block.write(fresh) };
+            0
+        }
+        Err(refusal) => errno::of(refusal),
+    }
+}
+
+/// `free` under the name that SunOS gave it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut u8) {
+    // SAFETY: free's contract.
+    unsafe { ENGINE.free(block) }
+}
+
+/// C23: `free` of a block that was allocated with `bytes`; checked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut u8, bytes: usize) {
+    // SAFETY: free's contract.
+    unsafe { ENGINE.free_checked(block, bytes) }
+}
+
+/// C23: `free` of a block that was allocated with `align` and `bytes`; checked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, bytes: usize) {
+    // SAFETY: free's contract.
+    unsafe { ENGINE.free_checked(block, bytes) }
+}
+
+/// Bytes that may be used in the block; 0 for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut u8) -> usize {
+    ENGINE.usable_size(block)
+}

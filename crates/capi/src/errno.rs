@@ -1,0 +1,50 @@
+//! errno, as the standards want it: set on failure, never touched by success or by `free`.
+
+use core::ffi::c_int;
+
+use brkmap_core::Refusal;
+
+/// No memory, or no such size.
+pub(crate) const ENOMEM: c_int = 12;
+/// No such alignment or option.
+pub(crate) const EINVAL: c_int = 22;
+
+unsafe extern "C" {
+    safe fn __errno_location() -> *mut c_int;
+}
+
+/// Sets this thread's errno.
+#[cold]
+pub(crate) fn set(value: c_int) {
+    // SAFETY: the address of this thread's errno.
+    unsafe { __errno_location().write(value) };
+}
+
+/// errno of a refusal.
+pub(crate) fn of(refusal: Refusal) -> c_int {
+    match refusal {
+        Refusal::NoMemory => ENOMEM,
+        Refusal::Invalid => EINVAL,
+    }
+}
+
+/// The block, or null with ENOMEM.
+#[inline(always)]
+pub(crate) fn or_enomem(block: *mut u8) -> *mut u8 {
+    if block.is_null() { no_memory() } else { block }
+}
+
+/// Null with ENOMEM.
+#[cold]
+#[inline(never)]
+pub(crate) fn no_memory() -> *mut u8 {
+    set(ENOMEM);
+    core::ptr::null_mut()
+}
+
+/// Null with the refusal's errno.
+#[cold]
+pub(crate) fn refused(refusal: Refusal) -> *mut u8 {
+    set(of(refusal));
+    core::ptr::null_mut()
+}

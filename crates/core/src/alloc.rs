@@ -1,0 +1,233 @@
+//! malloc.
+//!
+//! ```text
+//!   allocate ── ≤ 8 KiB ──► allocate_class ── list ──────────────────► pop, mark LIVE
+//!      │                          └─ empty: the page's freed blocks ─► pop, mark LIVE
+//!      │                                └─ none: allocate_slow ──────► refill (refill.rs)
+//!      └─ more ──► allocate_more ─► medium class │ run of slices │ direct mapping (direct.rs)
+//! ```
+//!
+//! The fast path has no "initialised?" test: a thread without a heap has [`EMPTY_HEAP`](crate::EMPTY_HEAP), whose lists
+//! are empty and whose pages have nothing. Addresses are materialised before they are read and written (`bin`, `page`),
+//! which recent cores forward without latency.
+
+use core::sync::atomic::Ordering::{Relaxed, Release};
+
+use brkmap_wire::Counter;
+
+use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
+use crate::engine::{Engine, Platform};
+use crate::geometry::{RUN_SLICES_MAX, SLICE};
+use crate::heap::{Bin, Heap, no_block};
+use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
+use crate::policy::{self, Mechanism};
+use crate::request::{MIN_ALIGN, Request};
+
+/// Shall the block read as zero?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    Any,
+    Zero,
+}
+
+impl<P: Platform> Engine<P> {
+    /// `malloc`: a block of at least `bytes`, 16-aligned. Null: too large, or no memory.
+    #[inline(always)]
+    pub fn allocate(&self, bytes: usize) -> *mut u8 {
+        if bytes <= SMALL_MAX {
+            self.allocate_class(classes::of_small(bytes), bytes)
+        } else {
+            self.allocate_more(bytes)
+        }
+    }
+
+    /// A block of a small class. `bytes` is what was asked for; it only feeds the sample of the slow path.
+    #[inline(always)]
+    pub fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
+        let heap = self.platform.heap();
+        // SAFETY: [class-range] callers pass an index below CLASSES.
+        let bin = unsafe { heap.bins.get_unchecked(class) };
+        let mut block = bin.list.load(Relaxed);
+        if block.is_null() {
+            // SAFETY: [bin-page].
+            let page = unsafe { &*bin.page.load(Relaxed) };
+            block = page.local.load(Relaxed);
+            if block.is_null() {
+                return self.allocate_slow(class, bytes);
+            }
+            // Swap in what was freed meanwhile; all that is carved is out now ([page-counter]).
+            page.local.store(no_block(), Relaxed);
+            page.counter.store(page.carved.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
+        }
+        Self::pop(bin, block)
+    }
+
+    /// Takes the first block of a bin's list.
+    #[inline(always)]
+    fn pop(bin: &Bin, block: *mut Block) -> *mut u8 {
+        // SAFETY: [bin-page] the list's blocks are free blocks of the bin's page, linked by us; a small page starts at a
+        // slice boundary, so the low 16 bits are the offset.
+        unsafe {
+            bin.list.store((*block).next(), Relaxed);
+            let page = &*bin.page.load(Relaxed);
+            let index = ((block.addr() & (SLICE - 1)) as u64 * page.magic.load(Relaxed) as u64 >> 32) as usize;
+            page.state(index).store(state::LIVE, Relaxed);
+        }
+        block.cast()
+    }
+
+    /// The list and its page have nothing.
+    #[cold]
+    #[inline(never)]
+    fn allocate_slow(&self, class: usize, bytes: usize) -> *mut u8 {
+        let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
+        heap.sample(class, bytes);
+        if !self.with_gate(heap, || self.fill_list(heap, class)) {
+            return self.out_of_memory();
+        }
+        let bin = &heap.bins[class];
+        Self::pop(bin, bin.list.load(Relaxed))
+    }
+
+    /// Makes sure that the list of a class has a block.
+    fn fill_list(&self, heap: &Heap, class: usize) -> bool {
+        !heap.bins[class].list.load(Relaxed).is_null() || self.refill(heap, class)
+    }
+
+    /// More than a small block.
+    #[inline(never)]
+    fn allocate_more(&self, bytes: usize) -> *mut u8 {
+        if bytes <= MEDIUM_MAX {
+            return self.allocate_medium(classes::of_medium(bytes), bytes, Fill::Any);
+        }
+        match Request::plain(bytes) {
+            Ok(request) => self.allocate_span(request, Fill::Any),
+            Err(_) => self.out_of_memory(),
+        }
+    }
+
+    /// Any request at all: small, medium, run or mapping; aligned; zeroed.
+    pub(crate) fn allocate_request(&self, request: Request, fill: Fill) -> *mut u8 {
+        let Request { bytes, align } = request;
+        if bytes <= MEDIUM_MAX && align <= MEDIUM_MAX {
+            let class = if align <= MIN_ALIGN { Some(classes::of(bytes)) } else { classes::of_aligned(bytes, align) };
+            if let Some(class) = class {
+                return self.allocate_medium(class, bytes, fill);
+            }
+        }
+        self.allocate_span(request, fill)
+    }
+
+    /// A block of any class, with the page's start looked up; the way of the requests that are not hot.
+    #[inline]
+    pub(crate) fn allocate_medium(&self, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
+        let heap = self.platform.heap();
+        let bin = &heap.bins[class];
+        let mut block = bin.list.load(Relaxed);
+        let page = self.bin_page(heap, class);
+        if block.is_null() {
+            block = Self::detach_shared(page);
+            if block.is_null() {
+                let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
+                heap.sample(class, bytes);
+                if !self.with_gate(heap, || self.fill_list(heap, class)) {
+                    return self.out_of_memory();
+                }
+                return self.allocate_medium(class, bytes, fill);
+            }
+        }
+        // SAFETY: [bin-page] a free block of the bin's page, linked by us.
+        let was = unsafe {
+            bin.list.store((*block).next(), Relaxed);
+            let offset = block.addr() - page.start();
+            let byte = page.state((offset as u64 * page.magic.load(Relaxed) as u64 >> 32) as usize);
+            let was = byte.load(Relaxed);
+            byte.store(state::LIVE, Relaxed);
+            was
+        };
+        if fill == Fill::Zero {
+            let dirty = if was == state::NEVER && page.is_zero() { size_of::<Block>().min(bytes) } else { bytes };
+            // SAFETY: the block is ours and holds `bytes`.
+            unsafe { block.cast::<u8>().write_bytes(0, dirty) };
+        }
+        block.cast()
+    }
+
+    /// `detach`, for the empty page too (which is never written).
+    #[inline]
+    fn detach_shared(page: &PageMeta) -> *mut Block {
+        if page.local.load(Relaxed).is_null() { no_block() } else { Self::detach(page) }
+    }
+
+    /// `calloc`: `count * bytes` zero bytes. Null: overflow, too large, or no memory.
+    #[inline]
+    pub fn allocate_zeroed(&self, count: usize, bytes: usize) -> *mut u8 {
+        match Request::array(count, bytes) {
+            Ok(request) => self.allocate_request(request, Fill::Zero),
+            Err(_) => self.out_of_memory(),
+        }
+    }
+
+    /// An aligned block. Null: no memory.
+    pub fn allocate_aligned(&self, request: Request) -> *mut u8 {
+        self.allocate_request(request, Fill::Any)
+    }
+
+    /// An aligned block of zeros. Null: no memory.
+    pub fn allocate_aligned_zeroed(&self, request: Request) -> *mut u8 {
+        self.allocate_request(request, Fill::Zero)
+    }
+
+    /// Above the classes: a run of slices, or a mapping of its own.
+    #[cold]
+    #[inline(never)]
+    fn allocate_span(&self, request: Request, fill: Fill) -> *mut u8 {
+        self.start();
+        let mechanism = policy::mechanism(
+            request.bytes,
+            self.tunables.mmap_threshold.load(Relaxed),
+            self.counter(Counter::DirectLive) as usize,
+            self.tunables.mmap_max.load(Relaxed),
+        );
+        let run = request.align <= SLICE && request.bytes <= RUN_SLICES_MAX * SLICE;
+        let block = match mechanism {
+            Mechanism::Run if run => {
+                let block = self.allocate_run(request.bytes, fill);
+                if block.is_null() { self.allocate_direct(request) } else { block }
+            }
+            _ => {
+                let block = self.allocate_direct(request);
+                if block.is_null() && run { self.allocate_run(request.bytes, fill) } else { block }
+            }
+        };
+        if block.is_null() { self.out_of_memory() } else { block }
+    }
+
+    /// Slices of their own, for one block.
+    fn allocate_run(&self, bytes: usize, fill: Fill) -> *mut u8 {
+        let slices = bytes.max(1).div_ceil(SLICE);
+        let Some(heap) = self.heap_or_attach() else { return core::ptr::null_mut() };
+        let Some(span) = self.with_spans(|spans| self.take_span(spans, slices, heap.origin())) else {
+            return core::ptr::null_mut();
+        };
+        let page = self.page(span.first);
+        page.set_span_bytes(slices * SLICE);
+        page.set_requested(bytes);
+        page.slice.store(span.first, Relaxed);
+        page.owner.store(owner::RUN, Release);
+        self.count(Counter::RunLiveBytes, (slices * SLICE) as u64);
+        let block = core::ptr::with_exposed_provenance_mut::<u8>(span.start());
+        if fill == Fill::Zero && !span.zero {
+            // SAFETY: the span is ours and holds `bytes`.
+            unsafe { block.write_bytes(0, bytes) };
+        }
+        block
+    }
+
+    /// Counts a request that could not be served. Null.
+    #[cold]
+    pub(crate) fn out_of_memory(&self) -> *mut u8 {
+        self.count(Counter::OutOfMemory, 1);
+        core::ptr::null_mut()
+    }
+}

@@ -1,0 +1,194 @@
+//! free.
+//!
+//! ```text
+//!   free ── page of this thread's heap, a live block starts there ──► mark FREED, push on the page's list, count
+//!     │                                                                  └─ counter fires: page_event (pages.rs)
+//!     └─ anything else: free_slow ── medium block of ours ──────────► the same
+//!                          ├─ another heap's page ──────────────────► free_remote (handover.rs)
+//!                          ├─ run, direct mapping ──────────────────► back to where they came from
+//!                          └─ no live block there ──────────────────► the fatal line
+//! ```
+//!
+//! One compare of the owner word sorts out foreign, remote, interior and large blocks at once. There is no "is this the
+//! page in use?" branch: with a few pages per class it cannot be predicted.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use brkmap_sys::Kernel;
+use brkmap_wire::Counter;
+
+use crate::engine::{Engine, Platform};
+use crate::fatal::Misuse;
+use crate::geometry::SLICE;
+use crate::heap::Heap;
+use crate::page::{Block, PageMeta, owner, state};
+
+impl<P: Platform> Engine<P> {
+    /// `free`. A pointer that is no live block ends the program with a line that says so.
+    ///
+    /// # Safety
+    /// `pointer` is null or a block of this engine that nobody uses any more. What can be checked is checked.
+    #[inline(always)]
+    pub unsafe fn free(&self, pointer: *mut u8) {
+        let heap = self.platform.heap();
+        let Some(page) = self.map.meta(pointer.addr()) else { return self.free_slow(pointer) };
+        if page.owner.load(Relaxed) != heap.owner_word() {
+            return self.free_slow(pointer);
+        }
+        // The meta of a page's first slice: the low 16 bits are the offset ([leaf-stays], small or medium).
+        if !self.free_local(heap, page, pointer.addr() & (SLICE - 1), pointer) {
+            self.free_slow(pointer);
+        }
+    }
+
+    /// Frees a block of a page that this thread's heap owns. `false`: no live block starts there.
+    #[inline(always)]
+    fn free_local(&self, heap: &Heap, page: &PageMeta, offset: usize, pointer: *mut u8) -> bool {
+        let Some(index) = page.index_of(offset) else { return false };
+        // SAFETY: [state-index] the offset lies inside the page's span.
+        let byte = unsafe { page.state(index) };
+        if byte.load(Relaxed) != state::LIVE {
+            return false;
+        }
+        byte.store(state::FREED, Relaxed);
+        let block = pointer.cast::<Block>();
+        // SAFETY: [freed-block] the block was LIVE and is ours now.
+        unsafe { (*block).set_next(page.local.load(Relaxed)) };
+        page.local.store(block, Relaxed);
+        let counter = page.counter.load(Relaxed) - 1;
+        page.counter.store(counter, Relaxed);
+        if counter <= 0 {
+            self.page_event(heap, page);
+        }
+        true
+    }
+
+    /// Everything but a small block of this thread's heap.
+    #[inline(never)]
+    fn free_slow(&self, pointer: *mut u8) {
+        if pointer.is_null() {
+            return;
+        }
+        let Some(mut page) = self.map.meta(pointer.addr()) else {
+            return self.die(Misuse::InvalidFree, pointer.addr(), None);
+        };
+        let mut word = page.owner.load(Acquire);
+        if word == owner::INTERIOR {
+            page = self.page(page.slice.load(Relaxed));
+            word = page.owner.load(Acquire);
+        }
+        match word {
+            owner::NONE | owner::INTERIOR => self.die(Misuse::InvalidFree, pointer.addr(), None),
+            owner::RUN => self.free_run(page, pointer),
+            owner::DIRECT => self.free_direct(page, pointer),
+            _ => {
+                let heap = self.platform.heap();
+                let offset = pointer.addr() - page.start();
+                if word != heap.owner_word() {
+                    self.free_foreign(heap, page, pointer);
+                } else if !self.free_local(heap, page, offset, pointer) {
+                    self.die_not_live(page, pointer.addr());
+                }
+            }
+        }
+    }
+
+    /// A block of a page that another heap owns. The swap decides which of two threads that free it at once was first.
+    fn free_foreign(&self, heap: &Heap, page: &PageMeta, pointer: *mut u8) {
+        match self.state_of(page, pointer.addr()) {
+            Some(byte) if byte.load(Relaxed) == state::LIVE && byte.swap(state::FREED, Acquire) == state::LIVE => {
+                self.free_remote(heap, page, pointer.cast());
+            }
+            _ => self.die_not_live(page, pointer.addr()),
+        }
+    }
+
+    /// Says whether the block was freed before or none starts there.
+    #[cold]
+    fn die_not_live(&self, page: &PageMeta, address: usize) {
+        let freed = self.state_of(page, address).is_some_and(|byte| byte.load(Relaxed) == state::FREED);
+        self.die(if freed { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, None);
+    }
+
+    #[cold]
+    fn free_run(&self, page: &PageMeta, pointer: *mut u8) {
+        // The store's lock decides which of two frees was first.
+        let freed = self.with_spans(|spans| {
+            if page.owner.load(Relaxed) != owner::RUN || page.start() != pointer.addr() {
+                return false;
+            }
+            let bytes = page.span_bytes();
+            page.owner.store(owner::NONE, Relaxed);
+            self.return_span(spans, page.slice.load(Relaxed), bytes / SLICE);
+            self.uncount(Counter::RunLiveBytes, bytes as u64);
+            true
+        });
+        if !freed {
+            self.die(Misuse::InvalidFree, pointer.addr(), None);
+        }
+    }
+
+    /// `free_sized`, `free_aligned_sized`, Rust's `dealloc`: `bytes` must be a size that this block may have been
+    /// allocated with.
+    ///
+    /// # Safety
+    /// As [`Engine::free`].
+    pub unsafe fn free_checked(&self, pointer: *mut u8, bytes: usize) {
+        if !pointer.is_null() {
+            let usable = self.usable_size(pointer);
+            if bytes > usable || self.is_too_small(pointer, bytes, usable) {
+                return self.die(Misuse::SizeMismatch, pointer.addr(), Some(bytes));
+            }
+        }
+        // SAFETY: passed on.
+        unsafe { self.free(pointer) }
+    }
+
+    /// Could a request of `bytes` never have led to this block? Aligned requests and blocks kept by `realloc` may be
+    /// much smaller than their class, so only runs and mappings, whose request is known, can tell exactly.
+    fn is_too_small(&self, pointer: *mut u8, bytes: usize, usable: usize) -> bool {
+        match self.map.meta(pointer.addr()).map(|page| (page, page.owner.load(Acquire))) {
+            Some((page, owner::RUN | owner::DIRECT)) => page.requested() != bytes,
+            _ => bytes < usable / 8,
+        }
+    }
+
+    /// `malloc_usable_size`: bytes of the block; 0 for null. No live block there: the fatal line.
+    pub fn usable_size(&self, pointer: *mut u8) -> usize {
+        if pointer.is_null() {
+            return 0;
+        }
+        match self.block_at(pointer) {
+            Some((_, usable)) => usable,
+            None => {
+                self.die(Misuse::InvalidFree, pointer.addr(), None);
+                0
+            }
+        }
+    }
+
+    /// The page that holds a live block which starts at `pointer`, and the block's bytes.
+    pub(crate) fn block_at(&self, pointer: *mut u8) -> Option<(&PageMeta, usize)> {
+        let mut page = self.map.meta(pointer.addr())?;
+        let mut word = page.owner.load(Acquire);
+        if word == owner::INTERIOR {
+            page = self.page(page.slice.load(Relaxed));
+            word = page.owner.load(Acquire);
+        }
+        let usable = match word {
+            owner::NONE | owner::INTERIOR => return None,
+            owner::RUN => (page.start() == pointer.addr()).then(|| page.span_bytes())?,
+            owner::DIRECT => (page.direct_start() == pointer.addr()).then(|| page.span_bytes())?,
+            _ => {
+                let live = self.state_of(page, pointer.addr())?.load(Relaxed) == state::LIVE;
+                live.then(|| page.block_size.load(Relaxed) as usize)?
+            }
+        };
+        Some((page, usable))
+    }
+
+    /// The process id, as the kernel says it; for messages.
+    pub fn process_id(&self) -> u32 {
+        self.kernel().process_id()
+    }
+}

@@ -1,0 +1,148 @@
+//! Memory that goes back to the kernel: the top of the break, and dirty slices anywhere.
+//!
+//! The rule at present: free memory beyond the budget (an eighth of what is used, at least 1 MiB) goes back once it has
+//! been beyond for 50 ms, so a loop that frees and takes again keeps its memory and a program that shrank loses it.
+//! `malloc_trim` gives everything back at once.
+
+use core::ptr::{NonNull, with_exposed_provenance_mut};
+use core::sync::atomic::Ordering::Relaxed;
+
+use brkmap_sys::Kernel;
+use brkmap_wire::Counter;
+
+use crate::engine::{Engine, Platform};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
+use crate::page_map::{Leaf, WORDS};
+use crate::policy;
+use crate::spans::Spans;
+
+impl<P: Platform> Engine<P> {
+    /// Looks at the budget after a change of what is free.
+    pub(crate) fn note_budget(&self, spans: &mut Spans) {
+        let budget = policy::dirty_budget(spans.used * SLICE);
+        if spans.dirty * SLICE <= budget {
+            spans.over_since = 0;
+            return;
+        }
+        let now = self.kernel().now_ms().max(1);
+        if spans.over_since == 0 {
+            spans.over_since = now;
+        } else if now - spans.over_since.min(now) >= policy::OVER_BUDGET_MS {
+            spans.over_since = 0;
+            let pad = self.tunables.top_pad.load(Relaxed);
+            self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
+            self.purge_dirty(spans, budget / SLICE / 2);
+        }
+    }
+
+    /// Gives back all that the store has free, but `pad` bytes at the top of the break; how many bytes went.
+    pub(crate) fn give_back_all(&self, pad: usize) -> usize {
+        self.with_spans(|spans| {
+            spans.over_since = 0;
+            self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
+        })
+    }
+
+    /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.
+    fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize) -> usize {
+        if spans.brk.closed || spans.brk.end == 0 || spans.brk.end % SLICE != 0 {
+            return 0;
+        }
+        let end = slice_of(spans.brk.end);
+        let mut low = end;
+        while slice_address(low) > spans.brk.floor && self.is_free(low - 1) {
+            low -= 1;
+        }
+        let free = slice_address(end) - slice_address(low);
+        let keep = pad.next_multiple_of(SLICE);
+        if free <= threshold.max(keep) || self.kernel().program_break() != Some(spans.brk.end) {
+            return 0;
+        }
+        let bytes = free - keep;
+        let first = end - (bytes / SLICE) as u32;
+        // SAFETY: the slices from `first` to our end are free, and the top is ours: the break was read a moment ago and
+        // `move_break` checks again that it moved from where we believe it to be.
+        let Some(old) = (unsafe { self.kernel().move_break(-(bytes as isize)) }) else {
+            // Nobody knows where the break is now: never touch it again, but what is mapped stays ours.
+            spans.brk.closed = true;
+            self.count(Counter::BreakRefused, 1);
+            return 0;
+        };
+        debug_assert_eq!(old, spans.brk.end);
+        self.disown_slices(spans, first, bytes / SLICE);
+        spans.brk.end -= bytes;
+        spans.brk.held -= bytes;
+        self.count(Counter::BreakShrink, 1);
+        self.count(Counter::BreakShrinkBytes, bytes as u64);
+        bytes
+    }
+
+    fn is_free(&self, slice: u32) -> bool {
+        self.map.leaf(slice).is_some_and(|leaf| leaf.free.get(slice as usize % LEAF_SLICES))
+    }
+
+    /// Purges dirty slices, run by run, from the highest leaf list entry on, until at most `keep` are left.
+    fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
+        if !self.kernel().purge_is_honest() {
+            return 0;
+        }
+        let mut bytes = 0;
+        for leaf in self.map.leaves() {
+            let mut at = 0;
+            while spans.dirty > keep {
+                let Some((first, count)) = next_run(leaf, at) else { break };
+                if !self.purge(slice_address(leaf.first_slice() + first as u32), count * SLICE) {
+                    return bytes;
+                }
+                leaf.dirty.fill(first, count, false);
+                leaf.dirty_slices.fetch_sub(count as u32, Relaxed);
+                spans.dirty -= count;
+                bytes += count * SLICE;
+                at = first + count;
+            }
+        }
+        bytes
+    }
+
+    /// Purges a range that holds nothing; `true`: it reads as zero now.
+    pub(crate) fn purge(&self, start: usize, bytes: usize) -> bool {
+        let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
+        // SAFETY: [span-bits] the range is free and the engine's.
+        let done = unsafe { self.kernel().purge(start, bytes) };
+        if done {
+            self.count(Counter::Purge, 1);
+            self.count(Counter::PurgeBytes, bytes as u64);
+        } else {
+            self.count(Counter::PurgeRefused, 1);
+        }
+        done
+    }
+}
+
+/// The first maximal run of dirty slices of a leaf from `from` on: (index, count).
+fn next_run(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
+    if leaf.dirty_slices.load(Relaxed) == 0 {
+        return None;
+    }
+    let mut first = None;
+    let mut at = from;
+    while at < WORDS * 64 {
+        let bits = leaf.dirty.word(at / 64) >> (at % 64);
+        match first {
+            None if bits == 0 => at = (at / 64 + 1) * 64,
+            None => {
+                at += bits.trailing_zeros() as usize;
+                first = Some(at);
+            }
+            Some(start) => {
+                let ones = bits.trailing_ones() as usize;
+                let in_word = 64 - at % 64;
+                at += ones.min(in_word);
+                if ones < in_word {
+                    return Some((start, at - start));
+                }
+            }
+        }
+    }
+    first.map(|start| (start, at - start))
+}

@@ -1,0 +1,139 @@
+//! Blocks that a thread frees but does not own: collected in parcels, handed to their pages, absorbed by the owner.
+//!
+//! A parcel holds blocks of one page. It is handed over with one atomic operation when it is full, when its place is
+//! needed, when all parcels together hold too many bytes, at each refill and at thread exit. The protocol is `remote`.
+
+use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use brkmap_wire::Counter;
+
+use crate::classes;
+use crate::engine::{Engine, Platform};
+use crate::fatal::Misuse;
+use crate::geometry::SLICE;
+use crate::heap::{Heap, PARCEL_BLOCKS, PARCEL_BYTES, PARCELS, Parcel, no_block};
+use crate::page::{Block, PageMeta};
+
+impl<P: Platform> Engine<P> {
+    /// Frees a block (its state is FREED already) of a page that another heap owns.
+    pub(crate) fn free_remote(&self, heap: &Heap, page: &PageMeta, block: *mut Block) {
+        if heap.is_empty_heap() {
+            // No heap to collect in (the thread only frees, or is past its end): one by one.
+            let entered = self.enter(&self.stray_lock);
+            self.hand_over(page, block, block);
+            self.leave(&self.stray_lock, entered);
+            return;
+        }
+        let key = (&raw const *page).addr() / size_of::<PageMeta>();
+        let parcel = &heap.parcels[(key ^ key >> 6) % PARCELS];
+        if !core::ptr::eq(parcel.page.get(), page) {
+            if parcel.count.get() != 0 {
+                self.with_gate(heap, || self.send(heap, parcel));
+            }
+            parcel.page.set(page);
+            parcel.head.set(no_block());
+            parcel.tail.set(block);
+        }
+        // SAFETY: [freed-block] the state byte went from LIVE to FREED through us: the block is ours to write.
+        unsafe { (*block).set_next(parcel.head.get()) };
+        parcel.head.set(block);
+        parcel.count.set(parcel.count.get() + 1);
+        heap.parcel_bytes.set(heap.parcel_bytes.get() + page.block_size.load(Relaxed) as usize);
+        if parcel.count.get() >= PARCEL_BLOCKS || heap.parcel_bytes.get() >= PARCEL_BYTES {
+            self.with_gate(heap, || self.send_all(heap));
+        }
+    }
+
+    /// Hands all parcels over. Inside the heap's gate.
+    pub(crate) fn send_all(&self, heap: &Heap) {
+        if heap.parcel_bytes.get() == 0 {
+            return;
+        }
+        for parcel in &heap.parcels {
+            self.send(heap, parcel);
+        }
+        heap.parcel_bytes.set(0);
+    }
+
+    fn send(&self, heap: &Heap, parcel: &Parcel) {
+        let count = parcel.count.replace(0);
+        if count == 0 {
+            return;
+        }
+        // SAFETY: [queued-lives] the parcel's blocks are out of the page, so the page lives.
+        let page = unsafe { &*parcel.page.replace(core::ptr::null()) };
+        let bytes = page.block_size.load(Relaxed) as usize * count as usize;
+        heap.parcel_bytes.set(heap.parcel_bytes.get().saturating_sub(bytes));
+        self.hand_over(page, parcel.head.get(), parcel.tail.get());
+    }
+
+    /// Pushes a chain of freed blocks to their page and tells the owner if it was not told yet. Inside a gate or the
+    /// stray lock.
+    fn hand_over(&self, page: &PageMeta, head: *mut Block, tail: *mut Block) {
+        self.count(Counter::RemoteBatches, 1);
+        // The owner cannot be followed after the push: the page may be gone. But if we have to queue it, it stays
+        // ([queued-lives]), and a heap that is no longer the owner passes it on.
+        let must_queue = page.remote.push(head.expose_provenance(), |next| {
+            // SAFETY: [freed-block] the chain is ours until the push succeeds.
+            unsafe { (*tail).set_next(with_exposed_provenance_mut(next)) }
+        });
+        if must_queue {
+            self.queue_page(page);
+        }
+    }
+
+    /// Puts a page with the QUEUED bit on its owner's queue, and tends the owner if it is idle.
+    fn queue_page(&self, page: &PageMeta) {
+        let slice = page.slice.load(Relaxed);
+        // SAFETY: [heap-stays] the page is in use and small or medium, so its owner is a heap.
+        let owner = unsafe { Heap::from_owner(page.owner.load(Acquire)) };
+        owner.queue.push(slice, |next| page.queue_next.store(next, Relaxed));
+        self.tend(owner);
+    }
+
+    /// Drains a heap that has no thread ([no-lost-page]). Inside a gate or the stray lock.
+    pub(crate) fn tend(&self, heap: &Heap) {
+        heap.lifecycle.tend(|| !heap.queue.is_empty(), || self.drain_queue(heap));
+    }
+
+    /// Absorbs the blocks that others freed into this heap's pages. By the owner, inside a gate.
+    pub(crate) fn drain_queue(&self, heap: &Heap) {
+        let mut slice = heap.queue.take_all();
+        while slice != 0 {
+            let page = self.page(slice);
+            let next = page.queue_next.load(Relaxed);
+            if page.owner.load(Acquire) == heap.owner_word() {
+                let chain = page.remote.unqueue();
+                self.absorb(page, with_exposed_provenance_mut(chain));
+                self.settle(heap, page);
+            } else {
+                // Adopted by another heap since: it keeps its QUEUED bit and goes on.
+                self.queue_page(page);
+            }
+            slice = next;
+        }
+    }
+
+    /// Links a chain of blocks into their page's own list.
+    pub(crate) fn absorb(&self, page: &PageMeta, mut chain: *mut Block) {
+        let start = page.start();
+        let bytes = classes::slices(page.class()) * SLICE;
+        let mut count = 0;
+        while !chain.is_null() {
+            if chain.addr().wrapping_sub(start) >= bytes || count > page.capacity() {
+                self.die(Misuse::CorruptedList, chain.addr(), None);
+                return;
+            }
+            // SAFETY: [freed-block] a block of this page whose link was written by the thread that freed it.
+            unsafe {
+                let next = (*chain).next();
+                (*chain).set_next(page.local.load(Relaxed));
+                page.local.store(chain, Relaxed);
+                chain = next;
+            }
+            count += 1;
+        }
+        page.counter.store(page.counter.load(Relaxed) - count, Relaxed);
+    }
+}

@@ -1,0 +1,160 @@
+//! What a thread has of its own: per class the list it allocates from and the page that list belongs to.
+//!
+//! A heap outlives its thread: it becomes idle with its pages and the next thread takes it. Pages name their heap as
+//! owner, never a thread, so taking over a heap touches no page.
+
+use core::cell::Cell;
+use core::ptr::{null_mut, without_provenance_mut};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
+
+use crate::classes::CLASSES;
+use crate::lifecycle::{IDLE, Lifecycle};
+use crate::lock::Lock;
+use crate::page::{Block, PageMeta};
+use crate::remote::PageQueue;
+
+/// Per class: the list that `malloc` pops, and the CURRENT page all its blocks belong to. *[bin-page]*
+#[repr(C)]
+pub(crate) struct Bin {
+    pub(crate) list: AtomicPtr<Block>,
+    /// Never null: [`EMPTY_PAGE`] stands for none.
+    pub(crate) page: AtomicPtr<PageMeta>,
+}
+
+/// Blocks of one foreign page that this thread freed and has not handed over yet.
+pub(crate) struct Parcel {
+    pub(crate) page: Cell<*const PageMeta>,
+    pub(crate) head: Cell<*mut Block>,
+    pub(crate) tail: Cell<*mut Block>,
+    pub(crate) count: Cell<u32>,
+}
+
+/// Parcels that a thread fills at a time; found by the page's address.
+pub(crate) const PARCELS: usize = 16;
+/// Blocks after which a parcel is handed over.
+pub(crate) const PARCEL_BLOCKS: u32 = 64;
+/// Bytes in all parcels after which they are handed over.
+pub(crate) const PARCEL_BYTES: usize = 64 << 10;
+
+/// Requests that took the slow path, per class: the sample behind "rounding inside blocks".
+#[repr(C)]
+pub(crate) struct Sample {
+    pub(crate) count: AtomicU32,
+    pub(crate) bytes: AtomicU32,
+}
+
+/// Where a heap's pages come from first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The program break.
+    Break,
+    /// Mapped regions.
+    Region,
+}
+
+/// See the head of this file. Private fields: [heap-owner].
+#[repr(C, align(128))]
+pub struct Heap {
+    pub(crate) bins: [Bin; CLASSES],
+    /// First PARTIAL page per class, as a slice number.
+    pub(crate) ring: [AtomicU32; CLASSES],
+    pub(crate) parcels: [Parcel; PARCELS],
+    pub(crate) parcel_bytes: Cell<usize>,
+    pub(crate) samples: [Sample; CLASSES],
+    /// Pages with blocks that other threads freed.
+    pub(crate) queue: PageQueue,
+    pub(crate) lifecycle: Lifecycle,
+    /// Held while the private fields are between two states; taken by fork.
+    pub(crate) gate: Lock,
+    /// The owner's thread id; 0 while idle.
+    pub(crate) thread: AtomicU32,
+    /// See [`Origin`].
+    pub(crate) origin: AtomicU8,
+    /// The next heap of the engine.
+    pub(crate) next: AtomicPtr<Heap>,
+}
+
+// SAFETY: [heap-owner] the cells are touched by the owner alone; the rest are atomics.
+unsafe impl Sync for Heap {}
+// SAFETY: a heap has no tie to the thread that made it.
+unsafe impl Send for Heap {}
+
+/// The page that stands for none: it has nothing to give. Never written.
+pub(crate) static EMPTY_PAGE: PageMeta = PageMeta::EMPTY;
+
+/// The heap of a thread that has none: every path through it ends in the slow one. Never written.
+pub static EMPTY_HEAP: Heap = Heap::new();
+
+impl Heap {
+    /// A heap without pages.
+    pub(crate) const fn new() -> Heap {
+        Heap {
+            bins: [const {
+                Bin { list: AtomicPtr::new(null_mut()), page: AtomicPtr::new((&raw const EMPTY_PAGE).cast_mut()) }
+            }; CLASSES],
+            ring: [const { AtomicU32::new(0) }; CLASSES],
+            parcels: [const {
+                Parcel {
+                    page: Cell::new(core::ptr::null()),
+                    head: Cell::new(null_mut()),
+                    tail: Cell::new(null_mut()),
+                    count: Cell::new(0),
+                }
+            }; PARCELS],
+            parcel_bytes: Cell::new(0),
+            samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
+            queue: PageQueue::new(),
+            lifecycle: Lifecycle::new(IDLE),
+            gate: Lock::new(),
+            thread: AtomicU32::new(0),
+            origin: AtomicU8::new(0),
+            next: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Is this the heap of a thread that has none?
+    #[inline]
+    pub(crate) fn is_empty_heap(&self) -> bool {
+        core::ptr::eq(self, &EMPTY_HEAP)
+    }
+
+    /// The owner word that this heap's pages carry.
+    #[inline(always)]
+    pub(crate) fn owner_word(&self) -> usize {
+        (&raw const *self).addr()
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        if self.origin.load(Relaxed) == 0 { Origin::Break } else { Origin::Region }
+    }
+
+    pub(crate) fn set_origin(&self, origin: Origin) {
+        self.origin.store(origin as u8, Relaxed);
+    }
+
+    /// Notes the size of a request that took the slow path. The pair is halved before it would overflow.
+    pub(crate) fn sample(&self, class: usize, bytes: usize) {
+        let sample = &self.samples[class];
+        let (count, sum) = (sample.count.load(Relaxed), sample.bytes.load(Relaxed));
+        let (count, sum) = if sum > u32::MAX / 2 { (count / 2, sum / 2) } else { (count, sum) };
+        sample.count.store(count + 1, Relaxed);
+        sample.bytes.store(sum + bytes as u32, Relaxed);
+    }
+
+    /// A heap from the owner word of a page.
+    ///
+    /// # Safety
+    /// *[heap-stays]* The word was read from a page of the engine that has live blocks and is no `owner::*` tag: it is
+    /// the address of a heap, and heaps are never unmapped.
+    pub(crate) unsafe fn from_owner<'a>(word: usize) -> &'a Heap {
+        // SAFETY: [heap-stays] promised by the caller. Heaps come from exposed metadata mappings.
+        unsafe { &*core::ptr::with_exposed_provenance::<Heap>(word) }
+    }
+}
+
+const _: () = assert!(size_of::<Heap>() <= 4096);
+
+/// A null block pointer of the right type.
+pub(crate) const fn no_block() -> *mut Block {
+    without_provenance_mut(0)
+}

@@ -1,0 +1,52 @@
+//! The brkmap allocation engine.
+//!
+//! One [`Engine`] value is a whole allocator. The two faces (the C library and the Rust global allocator) keep theirs in
+//! a `static`; tests keep many, each on its own simulated kernel. An engine of zeros is a valid, empty engine, so a
+//! static one costs no relocation and needs no constructor.
+//!
+//! Modules use only what stands above them in this list; `docs/ARCHITECTURE.md` draws the picture.
+#![cfg_attr(not(test), no_std)]
+#![allow(clippy::missing_safety_doc)]
+
+// Pure: numbers in, numbers out.
+pub mod classes;
+pub mod geometry;
+pub mod policy;
+pub mod request;
+
+// Protocols between threads, each with a model.
+mod sync;
+mod lock;
+mod once;
+mod remote;
+mod lifecycle;
+
+// Records.
+mod page;
+mod page_map;
+mod heap;
+
+// The engine, bottom-up.
+mod engine;
+mod fatal;
+mod spans;
+mod sources;
+mod give_back;
+mod pages;
+mod direct;
+mod threads;
+mod handover;
+mod refill;
+mod alloc;
+mod free;
+mod realloc;
+mod fork;
+mod publish;
+mod stats;
+mod check;
+
+pub use check::Violation;
+pub use engine::{Engine, Platform, RootCell};
+pub use heap::{EMPTY_HEAP, Heap};
+pub use request::{Refusal, Request};
+pub use stats::Stats;

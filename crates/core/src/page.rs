@@ -1,0 +1,248 @@
+//! The 64 bytes that describe a page (a span of slices cut into blocks of one class), a run or a direct mapping.
+//!
+//! Who may touch what:
+//! * the *owner* (see `lifecycle`) reads and writes everything, with plain loads and stores (relaxed atomics);
+//! * *any thread* may read `owner`, `block_size`, `magic`, `states` and `slice` of a page that holds a block it has, because
+//!   these do not change while the page has live blocks but for `owner` (adoption), and swap its block's state byte;
+//! * *any thread* may push to `remote` and, when the push says so, link `queue_next`;
+//! * an inspector in another process reads all of it and believes nothing.
+//!
+//! # Invariants (checked by `check`)
+//!
+//! * *[page-counter]* `counter = blocks out + bias(status)`, where *out* is live + cached in the heap's list + freed
+//!   remotely and not yet drained, and bias is 2^30 for CURRENT, 0 for PARTIAL, −(capacity − K) for FULL with
+//!   K = max(1, capacity / 8). So one "decrement, is it ≤ 0?" tells that a PARTIAL page became empty or that a FULL page
+//!   has a useful batch of free blocks, and says nothing for the page in use.
+//! * *[page-local]* blocks in `local` = carved − out, all with state FREED or NEVER.
+//! * *[page-state]* the state byte of a block is LIVE exactly while the program has it.
+//! * *[page-carved]* blocks at or behind `carved` were never handed out; if the page is marked zero their memory reads as
+//!   zero.
+
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::classes;
+use crate::geometry::{SLICE, slice_address};
+use crate::remote::RemoteWord;
+
+/// A free block: its first word links to the next one.
+#[repr(transparent)]
+pub(crate) struct Block(AtomicPtr<Block>);
+
+impl Block {
+    /// The next free block of the list.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> *mut Block {
+        self.0.load(Relaxed)
+    }
+
+    /// Links the block in front of `next`.
+    #[inline(always)]
+    pub(crate) fn set_next(&self, next: *mut Block) {
+        self.0.store(next, Relaxed);
+    }
+}
+
+/// Owner words that are no heap. Heaps are 128-aligned, so none is taken for one.
+pub(crate) mod owner {
+    /// The slice belongs to nobody, or nothing starts there.
+    pub(crate) const NONE: usize = 0;
+    /// A slice inside a medium page; `slice` names the page.
+    pub(crate) const INTERIOR: usize = 1;
+    /// A run of slices that is one block.
+    pub(crate) const RUN: usize = 2;
+    /// A direct mapping starts in this slice.
+    pub(crate) const DIRECT: usize = 3;
+}
+
+/// What the owner does with a page at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// Not a page.
+    None = 0,
+    /// Blocks are handed out from it; on no ring.
+    Current = 1,
+    /// On the heap's ring of its class.
+    Partial = 2,
+    /// All blocks are out, or were when it was left; on no ring.
+    Full = 3,
+}
+
+/// State byte of a block.
+pub(crate) mod state {
+    /// Free, and never handed out.
+    pub(crate) const NEVER: u8 = 0;
+    /// The program has it.
+    pub(crate) const LIVE: u8 = 1;
+    /// Free after use.
+    pub(crate) const FREED: u8 = 2;
+}
+
+pub(crate) const STATUS_MASK: u8 = 3;
+/// The page came from the kernel as zeros: blocks in state NEVER read as zero behind their link word.
+const ZERO: u8 = 4;
+/// Counter bias of the page in use: far from any event.
+pub(crate) const CURRENT_BIAS: i32 = 1 << 30;
+
+/// See the head of this file. All zero: describes nothing.
+#[repr(C, align(64))]
+pub(crate) struct PageMeta {
+    pub(crate) owner: AtomicUsize,
+    /// Free blocks of the page; for runs and direct mappings: bytes of the span.
+    pub(crate) local: AtomicPtr<Block>,
+    /// See [page-counter]. For direct mappings: low half of the block's address.
+    pub(crate) counter: AtomicI32,
+    /// Bytes of a block. For direct mappings: high half of the block's address.
+    pub(crate) block_size: AtomicU32,
+    pub(crate) magic: AtomicU32,
+    pub(crate) carved: AtomicU16,
+    pub(crate) class: AtomicU8,
+    pub(crate) flags: AtomicU8,
+    /// One byte per block; for runs and direct mappings: bytes asked for.
+    pub(crate) states: AtomicPtr<AtomicU8>,
+    pub(crate) remote: RemoteWord,
+    pub(crate) slice: AtomicU32,
+    pub(crate) next: AtomicU32,
+    pub(crate) prev: AtomicU32,
+    pub(crate) queue_next: AtomicU32,
+}
+
+const _: () = assert!(size_of::<PageMeta>() == 64);
+const _: () = assert!(size_of::<RemoteWord>() == 8);
+
+impl PageMeta {
+    pub(crate) const EMPTY: PageMeta = PageMeta {
+        owner: AtomicUsize::new(owner::NONE),
+        local: AtomicPtr::new(null_mut()),
+        counter: AtomicI32::new(0),
+        block_size: AtomicU32::new(0),
+        magic: AtomicU32::new(0),
+        carved: AtomicU16::new(0),
+        class: AtomicU8::new(0),
+        flags: AtomicU8::new(0),
+        states: AtomicPtr::new(null_mut()),
+        remote: RemoteWord::new(),
+        slice: AtomicU32::new(0),
+        next: AtomicU32::new(0),
+        prev: AtomicU32::new(0),
+        queue_next: AtomicU32::new(0),
+    };
+
+    #[inline(always)]
+    pub(crate) fn class(&self) -> usize {
+        self.class.load(Relaxed) as usize
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> i32 {
+        classes::CAPACITY[self.class()] as i32
+    }
+
+    /// Address of the page's first byte.
+    #[inline(always)]
+    pub(crate) fn start(&self) -> usize {
+        slice_address(self.slice.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn status(&self) -> Status {
+        match self.flags.load(Relaxed) & STATUS_MASK {
+            1 => Status::Current,
+            2 => Status::Partial,
+            3 => Status::Full,
+            _ => Status::None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_zero(&self) -> bool {
+        self.flags.load(Relaxed) & ZERO != 0
+    }
+
+    pub(crate) fn set_zero(&self, zero: bool) {
+        let flags = self.flags.load(Relaxed);
+        self.flags.store(if zero { flags | ZERO } else { flags & !ZERO }, Relaxed);
+    }
+
+    /// `counter − out` in a status ([page-counter]).
+    pub(crate) fn bias(&self, status: Status) -> i32 {
+        match status {
+            Status::Current => CURRENT_BIAS,
+            Status::Full => self.batch() - self.capacity(),
+            Status::Partial | Status::None => 0,
+        }
+    }
+
+    /// Free blocks that make a full page worth looking at again.
+    fn batch(&self) -> i32 {
+        (self.capacity() / 8).max(1)
+    }
+
+    /// Blocks that are live, cached or on their way back.
+    pub(crate) fn out(&self) -> i32 {
+        self.counter.load(Relaxed) - self.bias(self.status())
+    }
+
+    /// Changes status and keeps *out*.
+    pub(crate) fn set_status(&self, status: Status) {
+        let out = self.out();
+        let flags = self.flags.load(Relaxed);
+        self.flags.store(flags & !STATUS_MASK | status as u8, Relaxed);
+        self.counter.store(out + self.bias(status), Relaxed);
+    }
+
+    /// The state byte of a block.
+    ///
+    /// # Safety
+    /// *[state-index]* The page is in use and `index <= SLICE / block_size` (small) or `index < capacity` (medium): the
+    /// table has a byte for every index that the division can yield.
+    #[inline(always)]
+    pub(crate) unsafe fn state(&self, index: usize) -> &AtomicU8 {
+        // SAFETY: [state-index] promised by the caller.
+        unsafe { &*self.states.load(Relaxed).add(index) }
+    }
+
+    /// Index of the block at `offset`, if a block starts there.
+    #[inline(always)]
+    pub(crate) fn index_of(&self, offset: usize) -> Option<usize> {
+        let index = (offset as u64 * self.magic.load(Relaxed) as u64 >> 32) as usize;
+        (index * self.block_size.load(Relaxed) as usize == offset).then_some(index)
+    }
+
+    /// Is a table of state bytes long enough for every index that the division can yield on this class?
+    pub(crate) const fn state_bytes(class: usize) -> usize {
+        (classes::slices(class) * SLICE / classes::SIZES_CONST[class] as usize + 1).next_multiple_of(16)
+    }
+
+    // Runs and direct mappings.
+
+    /// Bytes of the span of a run or a direct mapping.
+    #[inline]
+    pub(crate) fn span_bytes(&self) -> usize {
+        self.local.load(Relaxed).addr()
+    }
+
+    pub(crate) fn set_span_bytes(&self, bytes: usize) {
+        self.local.store(core::ptr::without_provenance_mut(bytes), Relaxed);
+    }
+
+    /// Bytes the program asked for, of a run or a direct mapping.
+    pub(crate) fn requested(&self) -> usize {
+        self.states.load(Relaxed).addr()
+    }
+
+    /// Where the block of a direct mapping starts.
+    pub(crate) fn direct_start(&self) -> usize {
+        self.counter.load(Relaxed) as u32 as usize | (self.block_size.load(Relaxed) as usize) << 32
+    }
+
+    pub(crate) fn set_direct_start(&self, start: usize) {
+        self.counter.store(start as u32 as i32, Relaxed);
+        self.block_size.store((start >> 32) as u32, Relaxed);
+    }
+
+    pub(crate) fn set_requested(&self, bytes: usize) {
+        self.states.store(core::ptr::without_provenance_mut(bytes), Relaxed);
+    }
+}

@@ -1,0 +1,235 @@
+//! Pages come and go: taking one from the store, carving it, moving it between the states of `page::Status`, giving it
+//! back. All of it by the heap's owner, inside its gate.
+
+use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::Ordering::{Relaxed, Release};
+
+use crate::classes;
+use crate::engine::{Engine, Platform};
+use crate::geometry::slice_address;
+use crate::heap::{Heap, no_block};
+use crate::page::{Block, CURRENT_BIAS, PageMeta, STATUS_MASK, Status, owner};
+
+impl<P: Platform> Engine<P> {
+    /// The meta of a slice that is known to have a leaf.
+    pub(crate) fn page(&self, slice: u32) -> &PageMeta {
+        match self.map.meta(slice_address(slice)) {
+            Some(page) => page,
+            None => {
+                self.die(crate::fatal::Misuse::CorruptedList, slice_address(slice), None);
+                &crate::heap::EMPTY_PAGE
+            }
+        }
+    }
+
+    /// Takes a fresh page of a class from the store, as the heap's CURRENT one.
+    pub(crate) fn new_page(&self, heap: &Heap, class: usize) -> Option<&PageMeta> {
+        let slices = classes::slices(class);
+        let (span, states) = self.with_spans(|spans| {
+            let states = self.take_table(spans, class)?;
+            match self.take_span(spans, slices, heap.origin()) {
+                Some(span) => Some((span, states)),
+                None => {
+                    self.return_table(spans, class, states);
+                    None
+                }
+            }
+        })?;
+        let page = self.page(span.first);
+        page.local.store(no_block(), Relaxed);
+        page.counter.store(CURRENT_BIAS, Relaxed);
+        page.block_size.store(classes::SIZES[class], Relaxed);
+        page.magic.store(classes::MAGIC[class], Relaxed);
+        page.carved.store(0, Relaxed);
+        page.class.store(class as u8, Relaxed);
+        page.flags.store(Status::Current as u8, Relaxed);
+        page.set_zero(span.zero);
+        page.states.store(with_exposed_provenance_mut(states), Relaxed);
+        page.slice.store(span.first, Relaxed);
+        for interior in 1..slices as u32 {
+            let meta = self.page(span.first + interior);
+            meta.slice.store(span.first, Relaxed);
+            meta.owner.store(owner::INTERIOR, Release);
+        }
+        page.owner.store(heap.owner_word(), Release);
+        Some(page)
+    }
+
+    /// Gives an empty page back to the store. It is on no ring and its remote word is quiet ([queued-lives]).
+    pub(crate) fn release_page(&self, page: &PageMeta) {
+        let class = page.class();
+        let slices = classes::slices(class);
+        let first = page.slice.load(Relaxed);
+        let states = page.states.load(Relaxed).addr();
+        page.owner.store(owner::NONE, Release);
+        page.flags.store(Status::None as u8, Relaxed);
+        page.local.store(no_block(), Relaxed);
+        for interior in 1..slices as u32 {
+            self.page(first + interior).owner.store(owner::NONE, Release);
+        }
+        self.with_spans(|spans| {
+            self.return_table(spans, class, states);
+            self.return_span(spans, first, slices);
+        });
+    }
+
+    /// A table of state bytes, all NEVER.
+    fn take_table(&self, spans: &mut crate::spans::Spans, class: usize) -> Option<usize> {
+        let bytes = PageMeta::state_bytes(class);
+        let free = spans.tables[class];
+        if free == 0 {
+            return self.bump_metadata(spans, bytes, 16).map(|table| table.addr().get());
+        }
+        let table = with_exposed_provenance_mut::<usize>(free);
+        // SAFETY: [free-table] a table of this class that no page has; its first word links to the next.
+        unsafe {
+            spans.tables[class] = *table;
+            table.cast::<u8>().write_bytes(0, bytes);
+        }
+        Some(free)
+    }
+
+    fn return_table(&self, spans: &mut crate::spans::Spans, class: usize, table: usize) {
+        // SAFETY: [free-table] no page has it any more; tables are 16-aligned and at least 16 bytes.
+        unsafe { with_exposed_provenance_mut::<usize>(table).write(spans.tables[class]) };
+        spans.tables[class] = table;
+    }
+
+    /// Cuts the blocks that begin on the next OS page off the untouched part, as a list in address order; what nobody
+    /// needs stays untouched. The blocks count as out. Null: the page is carved to its end.
+    pub(crate) fn carve(&self, page: &PageMeta) -> *mut Block {
+        let size = page.block_size.load(Relaxed) as usize;
+        let carved = page.carved.load(Relaxed) as usize;
+        let left = page.capacity() as usize - carved;
+        if left == 0 {
+            return no_block();
+        }
+        let os_page = self.os_page.load(Relaxed);
+        let offset = carved * size;
+        let reach = (offset / os_page + 1) * os_page;
+        let count = (reach - offset).div_ceil(size).min(left);
+        let start = page.start() + offset;
+        let at = |index: usize| with_exposed_provenance_mut::<Block>(start + index * size);
+        for index in 0..count {
+            let next = if index + 1 < count { at(index + 1) } else { no_block() };
+            // SAFETY: [page-carved] the block lies inside the page and was never handed out.
+            unsafe { (*at(index)).set_next(next) };
+        }
+        page.carved.store((carved + count) as u16, Relaxed);
+        page.counter.store(page.counter.load(Relaxed) + count as i32, Relaxed);
+        at(0)
+    }
+
+    /// Takes all free blocks of a CURRENT page's own list; they count as out from now on ([page-counter]).
+    pub(crate) fn detach(page: &PageMeta) -> *mut Block {
+        let list = page.local.load(Relaxed);
+        if !list.is_null() {
+            page.local.store(no_block(), Relaxed);
+            page.counter.store(page.carved.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
+        }
+        list
+    }
+
+    /// Puts a PARTIAL page on its heap's ring of its class.
+    pub(crate) fn ring_push(&self, heap: &Heap, page: &PageMeta) {
+        let head = &heap.ring[page.class()];
+        let first = head.load(Relaxed);
+        let me = page.slice.load(Relaxed);
+        page.prev.store(0, Relaxed);
+        page.next.store(first, Relaxed);
+        if first != 0 {
+            self.page(first).prev.store(me, Relaxed);
+        }
+        head.store(me, Relaxed);
+    }
+
+    /// Takes a page off its ring.
+    pub(crate) fn ring_remove(&self, heap: &Heap, page: &PageMeta) {
+        let (prev, next) = (page.prev.load(Relaxed), page.next.load(Relaxed));
+        if prev == 0 {
+            heap.ring[page.class()].store(next, Relaxed);
+        } else {
+            self.page(prev).next.store(next, Relaxed);
+        }
+        if next != 0 {
+            self.page(next).prev.store(prev, Relaxed);
+        }
+    }
+
+    /// Brings a page that is not CURRENT into the state that its counter says: a FULL page with a batch of free blocks
+    /// goes on the ring, an empty one goes back.
+    pub(crate) fn settle(&self, heap: &Heap, page: &PageMeta) {
+        let out = page.out();
+        match page.status() {
+            Status::Full if page.counter.load(Relaxed) <= 0 => {
+                page.set_status(Status::Partial);
+                self.ring_push(heap, page);
+            }
+            Status::Partial => {}
+            _ => return,
+        }
+        if out == 0 && page.remote.is_quiet() && !self.keeps_empty(heap, page) {
+            self.ring_remove(heap, page);
+            self.release_page(page);
+        }
+    }
+
+    /// A heap keeps one empty page of a class with few blocks a page, or the store would be asked every few calls.
+    fn keeps_empty(&self, heap: &Heap, page: &PageMeta) -> bool {
+        page.capacity() <= 64
+            && heap.ring[page.class()].load(Relaxed) == page.slice.load(Relaxed)
+            && page.next.load(Relaxed) == 0
+    }
+
+    /// The owner freed the block that makes the counter of a page fire.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn page_event(&self, heap: &Heap, page: &PageMeta) {
+        self.with_gate(heap, || self.settle(heap, page));
+    }
+
+    /// Ends the use of a heap's CURRENT page of a class: its cached blocks go back to the page.
+    pub(crate) fn retire_current(&self, heap: &Heap, class: usize) {
+        let bin = &heap.bins[class];
+        let page = self.bin_page(heap, class);
+        if page.flags.load(Relaxed) & STATUS_MASK != Status::Current as u8 {
+            return;
+        }
+        let mut block = bin.list.load(Relaxed);
+        let mut returned = 0;
+        while !block.is_null() {
+            // SAFETY: [bin-page] a free block of this page; its link was written by us.
+            unsafe {
+                let next = (*block).next();
+                (*block).set_next(page.local.load(Relaxed));
+                page.local.store(block, Relaxed);
+                block = next;
+            }
+            returned += 1;
+        }
+        bin.list.store(no_block(), Relaxed);
+        bin.page.store((&raw const crate::heap::EMPTY_PAGE).cast_mut(), Relaxed);
+        page.counter.store(page.counter.load(Relaxed) - returned, Relaxed);
+        if page.out() == page.capacity() {
+            page.set_status(Status::Full);
+            return;
+        }
+        page.set_status(Status::Partial);
+        self.ring_push(heap, page);
+        self.settle(heap, page);
+    }
+
+    /// The CURRENT page of a class, or the empty one.
+    pub(crate) fn bin_page(&self, heap: &Heap, class: usize) -> &PageMeta {
+        // SAFETY: [bin-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
+        unsafe { &*heap.bins[class].page.load(Relaxed) }
+    }
+
+    /// The state byte of a block by its address; `None` if no block of the page starts there.
+    pub(crate) fn state_of<'a>(&self, page: &'a PageMeta, address: usize) -> Option<&'a AtomicU8> {
+        let index = page.index_of(address - page.start())?;
+        // SAFETY: [state-index] the offset lies inside the page's span, so the division yields at most its quotient.
+        Some(unsafe { page.state(index) })
+    }
+}

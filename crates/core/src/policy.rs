@@ -1,0 +1,90 @@
+//! Which mechanism serves a request, how far a mechanism reaches out at once, and when memory goes back.
+//!
+//! Pure: numbers in, decisions out; no kernel, no state. The thresholds are glibc's and move as glibc's do, because
+//! programs and people are tuned to them (glibc `malloc.c`, "dynamic threshold", 2006; `mallopt(3)`).
+
+use crate::geometry::SLICE;
+
+/// First mmap threshold, and first trim threshold.
+pub const THRESHOLD_START: usize = 128 << 10;
+/// The mmap threshold never moves above this by itself.
+pub const THRESHOLD_MAX: usize = 32 << 20;
+/// Bytes the break is moved further than needed (`M_TOP_PAD`).
+pub const TOP_PAD_START: usize = 128 << 10;
+/// Direct mappings at most (`M_MMAP_MAX`).
+pub const MMAP_MAX_START: usize = 65_536;
+/// How long memory may stay over the budget before it goes back.
+pub const OVER_BUDGET_MS: u64 = 50;
+
+/// Where a request that no page class serves goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// A run of slices from the break or a region.
+    Run,
+    /// A mapping of its own.
+    Mapping,
+}
+
+/// Decides the mechanism: at or above the threshold a mapping, while there may be more of them.
+pub fn mechanism(bytes: usize, threshold: usize, mappings: usize, mappings_max: usize) -> Mechanism {
+    if bytes >= threshold && mappings < mappings_max { Mechanism::Mapping } else { Mechanism::Run }
+}
+
+/// A direct mapping of `bytes` (page-rounded) is freed: the new thresholds, if they move. A program that frees a mapped
+/// block of a size will want such a block again; from the heap it comes without page faults.
+pub fn on_mapping_freed(bytes: usize, threshold: usize) -> Option<Thresholds> {
+    (bytes > threshold && bytes <= THRESHOLD_MAX).then_some(Thresholds { mmap: bytes, trim: 2 * bytes })
+}
+
+/// A pair of thresholds, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Requests of at least this many bytes get a mapping.
+    pub mmap: usize,
+    /// More free bytes than this at the top of the break go back.
+    pub trim: usize,
+}
+
+/// How far to move the break beyond a need of `need` bytes when the heap holds `held`: an eighth of the heap, between
+/// the pad and 4 MiB, so a tiny process stays tiny and a growing one makes few calls.
+pub fn break_step(need: usize, held: usize, top_pad: usize) -> usize {
+    let ahead = (held / 8).clamp(0, 4 << 20).max(top_pad);
+    need.saturating_add(ahead)
+}
+
+/// Bytes of a new region for a need of `need` bytes when regions hold `held`.
+pub fn region_step(need: usize, held: usize) -> usize {
+    const LEAST: usize = 1 << 20;
+    const MOST: usize = 32 << 20;
+    let ahead = (held / 2).clamp(LEAST, MOST);
+    need.max(ahead).next_multiple_of(SLICE)
+}
+
+/// Free and possibly resident bytes that may be kept while `used` bytes are in use.
+pub fn dirty_budget(used: usize) -> usize {
+    (used / 8).max(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_moves_as_glibc_moves_it() {
+        let start = THRESHOLD_START;
+        assert_eq!(mechanism(start - 1, start, 0, MMAP_MAX_START), Mechanism::Run);
+        assert_eq!(mechanism(start, start, 0, MMAP_MAX_START), Mechanism::Mapping);
+        assert_eq!(mechanism(start, start, 7, 7), Mechanism::Run);
+        assert_eq!(on_mapping_freed(start, start), None);
+        assert_eq!(on_mapping_freed(start + 4096, start), Some(Thresholds { mmap: start + 4096, trim: 2 * (start + 4096) }));
+        assert_eq!(on_mapping_freed(THRESHOLD_MAX, start), Some(Thresholds { mmap: THRESHOLD_MAX, trim: 2 * THRESHOLD_MAX }));
+        assert_eq!(on_mapping_freed(THRESHOLD_MAX + 4096, start), None);
+    }
+
+    #[test]
+    fn a_tiny_process_stays_tiny() {
+        assert!(break_step(SLICE, 0, TOP_PAD_START) < 1 << 20);
+        assert!(break_step(SLICE, 1 << 30, TOP_PAD_START) <= 5 << 20);
+        assert_eq!(break_step(usize::MAX, 0, 1), usize::MAX);
+    }
+}

@@ -1,0 +1,272 @@
+//! The span store: which slices the engine owns, and which of them are free.
+//!
+//! The answer lies in the leaves' bitmaps (one bit per slice), so a search is a scan of at most 64 words per 256 MiB and
+//! takes the lowest address that fits: live memory packs low, the top of the break can go back. Everything here happens
+//! under one lock, once per page (64 KiB of blocks), not per block.
+//!
+//! *[store-lock]* The store, the bitmaps (but `direct`) and the leaf list change under `store_lock` alone.
+//! *[span-bits]* free ⊆ owned, dirty ⊆ free, on_break ⊆ owned; a slice with a page, an interior or a run is owned and
+//! not free.
+
+use brkmap_sys::Kernel;
+use brkmap_wire::Counter;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::classes::CLASSES;
+use crate::engine::{Engine, Platform};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::heap::Origin;
+use crate::page_map::{Leaf, WORDS};
+use crate::sources::{BreakSource, MetadataSource, RegionSource};
+
+/// The store's state. All zero: nothing owned.
+pub(crate) struct Spans {
+    pub(crate) brk: BreakSource,
+    pub(crate) regions: RegionSource,
+    pub(crate) metadata: MetadataSource,
+    /// Free tables of state bytes per class, linked through their first word.
+    pub(crate) tables: [usize; CLASSES],
+    /// Slices in use.
+    pub(crate) used: usize,
+    /// Free slices that may be resident.
+    pub(crate) dirty: usize,
+    /// A leaf in reserve, for a block that `mremap` moves to where no leaf is.
+    pub(crate) spare_leaf: Option<NonNull<Leaf>>,
+    /// When `dirty` first exceeded the budget; 0 = it does not.
+    pub(crate) over_since: u64,
+}
+
+/// A range of slices that was taken from the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) first: u32,
+    /// All of it reads as zero.
+    pub(crate) zero: bool,
+}
+
+impl Spans {
+    pub(crate) const fn new() -> Spans {
+        Spans {
+            brk: BreakSource::new(),
+            regions: RegionSource::new(),
+            metadata: MetadataSource::new(),
+            tables: [0; CLASSES],
+            used: 0,
+            dirty: 0,
+            spare_leaf: None,
+            over_since: 0,
+        }
+    }
+}
+
+/// The first `count` consecutive set bits of a bitmap whose words are `word(i)`.
+fn find_run(count: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
+    let mut run = 0;
+    for index in 0..WORDS {
+        let bits = word(index);
+        if bits == 0 {
+            run = 0;
+            continue;
+        }
+        if count == 1 {
+            return Some(index * 64 + bits.trailing_zeros() as usize);
+        }
+        let mut at = 0;
+        while at < 64 {
+            let ones = (bits >> at).trailing_ones() as usize;
+            run += ones;
+            if run >= count {
+                return Some(index * 64 + at + ones - run);
+            }
+            at += ones;
+            if at < 64 {
+                run = 0;
+                at += ((bits >> at).trailing_zeros() as usize).min(64 - at);
+            }
+        }
+    }
+    None
+}
+
+impl<P: Platform> Engine<P> {
+    /// Takes `slices` consecutive slices: free ones of the preferred origin, free ones of the other, then fresh ones.
+    pub(crate) fn take_span(&self, spans: &mut Spans, slices: usize, origin: Origin) -> Option<Span> {
+        let other = if origin == Origin::Break { Origin::Region } else { Origin::Break };
+        let free = self.find(slices, origin).or_else(|| self.find(slices, other));
+        let first = match free {
+            Some(first) => first,
+            None => {
+                let grown = self.grow(spans, slices, origin) || self.grow(spans, slices, other);
+                if !grown {
+                    return None;
+                }
+                self.find(slices, origin).or_else(|| self.find(slices, other))?
+            }
+        };
+        Some(self.claim(spans, first, slices))
+    }
+
+    fn grow(&self, spans: &mut Spans, slices: usize, origin: Origin) -> bool {
+        match origin {
+            Origin::Break => self.grow_break(spans, slices),
+            Origin::Region => self.grow_regions(spans, slices),
+        }
+    }
+
+    fn find(&self, slices: usize, origin: Origin) -> Option<u32> {
+        let mut best: Option<u32> = None;
+        for leaf in self.map.leaves() {
+            if (leaf.free_slices.load(Relaxed) as usize) < slices || best.is_some_and(|b| b < leaf.first_slice()) {
+                continue;
+            }
+            let found = find_run(slices, |word| {
+                let on_break = leaf.on_break.word(word);
+                leaf.free.word(word) & if origin == Origin::Break { on_break } else { !on_break }
+            });
+            if let Some(index) = found {
+                best = Some(leaf.first_slice() + index as u32);
+            }
+        }
+        best
+    }
+
+    fn claim(&self, spans: &mut Spans, first: u32, slices: usize) -> Span {
+        let leaf = self.owning_leaf(first);
+        let index = first as usize % LEAF_SLICES;
+        leaf.free.fill(index, slices, false);
+        leaf.free_slices.fetch_sub(slices as u32, Relaxed);
+        let dirty = leaf.dirty.fill(index, slices, false);
+        leaf.dirty_slices.fetch_sub(dirty as u32, Relaxed);
+        spans.dirty -= dirty;
+        spans.used += slices;
+        self.count(Counter::UsedSliceBytes, (slices * SLICE) as u64);
+        self.note_budget(spans);
+        Span { first, zero: dirty == 0 }
+    }
+
+    /// Takes the free slices right behind a span, to grow it in place.
+    pub(crate) fn extend_span(&self, spans: &mut Spans, behind: u32, slices: usize) -> Option<Span> {
+        let index = behind as usize % LEAF_SLICES;
+        if index == 0 || index + slices > LEAF_SLICES {
+            return None;
+        }
+        let leaf = self.map.leaf(behind)?;
+        (leaf.free.count(index, slices) == slices).then(|| self.claim(spans, behind, slices))
+    }
+
+    /// Gives slices back to the store; their memory stays resident until the budget says otherwise.
+    pub(crate) fn return_span(&self, spans: &mut Spans, first: u32, slices: usize) {
+        let leaf = self.owning_leaf(first);
+        let index = first as usize % LEAF_SLICES;
+        leaf.free.fill(index, slices, true);
+        leaf.free_slices.fetch_add(slices as u32, Relaxed);
+        leaf.dirty.fill(index, slices, true);
+        leaf.dirty_slices.fetch_add(slices as u32, Relaxed);
+        spans.dirty += slices;
+        spans.used -= slices;
+        self.uncount(Counter::UsedSliceBytes, (slices * SLICE) as u64);
+        self.note_budget(spans);
+    }
+
+    /// Takes fresh slices, all zero, into the store. `false`: no memory for their leaf.
+    pub(crate) fn own_slices(&self, spans: &mut Spans, first: u32, slices: usize, origin: Origin) -> bool {
+        if !self.ensure_leaves(spans, first, slices) {
+            return false;
+        }
+        self.each_part(first, slices, |leaf, index, count| {
+            leaf.owned.fill(index, count, true);
+            leaf.free.fill(index, count, true);
+            leaf.on_break.fill(index, count, origin == Origin::Break);
+            leaf.free_slices.fetch_add(count as u32, Relaxed);
+        });
+        self.count(Counter::OwnedBytes, (slices * SLICE) as u64);
+        true
+    }
+
+    /// Forgets free slices whose memory is about to be returned.
+    pub(crate) fn disown_slices(&self, spans: &mut Spans, first: u32, slices: usize) {
+        self.each_part(first, slices, |leaf, index, count| {
+            leaf.owned.fill(index, count, false);
+            leaf.free.fill(index, count, false);
+            leaf.on_break.fill(index, count, false);
+            leaf.free_slices.fetch_sub(count as u32, Relaxed);
+            let dirty = leaf.dirty.fill(index, count, false);
+            leaf.dirty_slices.fetch_sub(dirty as u32, Relaxed);
+            spans.dirty -= dirty;
+        });
+        self.uncount(Counter::OwnedBytes, (slices * SLICE) as u64);
+    }
+
+    /// Makes the leaves that cover some slices.
+    pub(crate) fn ensure_leaves(&self, spans: &mut Spans, first: u32, slices: usize) -> bool {
+        let mut at = first;
+        let end = first as usize + slices;
+        while (at as usize) < end {
+            if self.map.leaf(at).is_none() {
+                let fresh = self.map_metadata(spans, size_of::<Leaf>()).map(|memory| memory.cast());
+                let Some(memory) = fresh.or_else(|| spans.spare_leaf.take()) else { return false };
+                // SAFETY: [leaf-stays] fresh zeros that are never unmapped; no leaf was there, and [store-lock] is held.
+                unsafe { self.map.link(at, memory) };
+            }
+            at = (at / LEAF_SLICES as u32 + 1) * LEAF_SLICES as u32;
+        }
+        true
+    }
+
+    /// Makes sure that the next leaf that is needed does not fail for want of memory.
+    pub(crate) fn ensure_spare_leaf(&self, spans: &mut Spans) -> bool {
+        if spans.spare_leaf.is_none() {
+            spans.spare_leaf = self.map_metadata(spans, size_of::<Leaf>()).map(|memory| memory.cast());
+        }
+        spans.spare_leaf.is_some()
+    }
+
+    /// The leaf of owned slices: it exists.
+    fn owning_leaf(&self, slice: u32) -> &Leaf {
+        match self.map.leaf(slice) {
+            Some(leaf) => leaf,
+            None => self.kernel().abort(),
+        }
+    }
+
+    fn each_part(&self, first: u32, slices: usize, mut act: impl FnMut(&Leaf, usize, usize)) {
+        let (mut at, mut left) = (first, slices);
+        while left > 0 {
+            let index = at as usize % LEAF_SLICES;
+            let count = left.min(LEAF_SLICES - index);
+            act(self.owning_leaf(at), index, count);
+            at += count as u32;
+            left -= count;
+        }
+    }
+}
+
+impl Span {
+    /// Address of the first byte.
+    pub(crate) fn start(&self) -> usize {
+        slice_address(self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_run_that_fits_is_found() {
+        let mut words = [0u64; WORDS];
+        words[1] = 0b1011 << 60; // slices 124, 125, 127
+        words[2] = 0b0111; //       128, 129, 130
+        words[5] = u64::MAX;
+        words[6] = 1;
+        let find = |n| find_run(n, |w| words[w]);
+        assert_eq!(find(1), Some(124));
+        assert_eq!(find(2), Some(124));
+        assert_eq!(find(3), Some(127));
+        assert_eq!(find(4), Some(127));
+        assert_eq!(find(5), Some(320));
+        assert_eq!(find(65), Some(320));
+        assert_eq!(find(66), None);
+    }
+}

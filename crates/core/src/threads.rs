@@ -1,0 +1,149 @@
+//! Threads get a heap at their first allocation and leave it when they end.
+//!
+//! No pthread key is created (a program may take all 1024). The thread registers once for libc's list of thread-exit
+//! functions; that call allocates, so the heap is in place before. A thread whose hook never runs (it allocated again
+//! after the hook, in a later destructor) leaves an ACTIVE heap behind; it is found by looking whether the thread still
+//! exists, from cold paths.
+//!
+//! *[stray-lock]* The list of heaps and who gets which change under `stray_lock`; threads without a heap hold it for all
+//! they do. Rank of locks: stray, a heap's gate, the store.
+
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use brkmap_sys::Kernel;
+use brkmap_wire::Counter;
+
+use crate::classes::CLASSES;
+use crate::engine::{Engine, Platform};
+use crate::heap::{EMPTY_HEAP, Heap, Origin};
+use crate::lifecycle::ACTIVE;
+
+/// Heaps of which one attach asks whether their thread still exists.
+const DEAD_ASKED: usize = 8;
+
+impl<P: Platform> Engine<P> {
+    /// All heaps, the newest first.
+    pub(crate) fn all_heaps(&self) -> impl Iterator<Item = &'static Heap> {
+        // SAFETY: [heap-stays] heaps are never unmapped.
+        let mut next = unsafe { self.heaps.load(Acquire).as_ref() };
+        core::iter::from_fn(move || {
+            let heap = next?;
+            // SAFETY: [heap-stays].
+            next = unsafe { heap.next.load(Acquire).as_ref() };
+            Some(heap)
+        })
+    }
+
+    /// The calling thread's heap; gets one if it has none. `None`: no memory.
+    pub(crate) fn heap_or_attach(&self) -> Option<&'static Heap> {
+        let heap = self.platform.heap();
+        if heap.is_empty_heap() { self.attach() } else { Some(heap) }
+    }
+
+    #[cold]
+    fn attach(&self) -> Option<&'static Heap> {
+        self.start();
+        let entered = self.enter(&self.stray_lock);
+        let thread = self.kernel().thread_id();
+        let heap = self.idle_heap().or_else(|| self.heap_of_the_dead(thread)).or_else(|| self.new_heap());
+        if let Some(heap) = heap {
+            heap.thread.store(thread, Relaxed);
+            let main = thread == self.kernel().process_id();
+            heap.set_origin(if main { Origin::Break } else { Origin::Region });
+        }
+        self.leave(&self.stray_lock, entered);
+        let heap = heap?;
+        self.platform.set_heap(heap);
+        self.platform.at_thread_exit();
+        Some(heap)
+    }
+
+    fn idle_heap(&self) -> Option<&'static Heap> {
+        if self.idle.load(Relaxed) == 0 {
+            return None;
+        }
+        // SAFETY: [heap-stays] null or a heap.
+        let hint = unsafe { self.idle_hint.swap(null_mut(), Relaxed).as_ref() };
+        let heap = hint.filter(|h| h.lifecycle.adopt()).or_else(|| self.all_heaps().find(|h| h.lifecycle.adopt()))?;
+        self.idle.fetch_sub(1, Relaxed);
+        self.count(Counter::HeapsReused, 1);
+        Some(heap)
+    }
+
+    /// Looks at a few heaps in turn whether their thread still exists.
+    fn heap_of_the_dead(&self, me: u32) -> Option<&'static Heap> {
+        // SAFETY: [heap-stays].
+        let mut cursor = unsafe { self.dead_cursor.load(Relaxed).as_ref() };
+        for _ in 0..DEAD_ASKED {
+            // SAFETY: [heap-stays].
+            let heap = match cursor { Some(heap) => Some(heap), None => unsafe { self.heaps.load(Acquire).as_ref() } }?;
+            // SAFETY: [heap-stays].
+            cursor = unsafe { heap.next.load(Acquire).as_ref() };
+            self.dead_cursor.store(cursor.map_or(null_mut(), |h| (&raw const *h).cast_mut()), Relaxed);
+            let thread = heap.thread.load(Relaxed);
+            // A thread has one heap, so one with our own id was left by a thread that is gone.
+            let dead = heap.lifecycle.now() == ACTIVE && thread != 0 && (thread == me || !self.kernel().thread_lives(thread));
+            if dead {
+                self.count(Counter::HeapsReused, 1);
+                return Some(heap);
+            }
+            if cursor.is_none() {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn new_heap(&self) -> Option<&'static Heap> {
+        let memory = self.with_spans(|spans| self.bump_metadata(spans, size_of::<Heap>(), align_of::<Heap>()))?.cast::<Heap>();
+        // SAFETY: fresh memory of the right size and alignment, never unmapped ([heap-stays]).
+        let heap: &'static Heap = unsafe {
+            memory.write(Heap::new());
+            memory.as_ref()
+        };
+        heap.lifecycle.reset(ACTIVE);
+        heap.next.store(self.heaps.load(Relaxed), Relaxed);
+        self.heaps.store(memory.as_ptr(), Release);
+        self.count(Counter::Heaps, 1);
+        Some(heap)
+    }
+
+    /// The calling thread ends: its heap keeps the pages with live blocks and waits for another thread; all else goes
+    /// back. The thread may still allocate and free afterwards.
+    pub fn thread_exit(&self) {
+        let heap = self.platform.heap();
+        if heap.is_empty_heap() {
+            return;
+        }
+        let entered = self.enter(&self.stray_lock);
+        self.with_gate(heap, || {
+            self.send_all(heap);
+            self.drain_queue(heap);
+            for class in 0..CLASSES {
+                self.retire_current(heap, class);
+                self.release_empty(heap, class);
+            }
+        });
+        self.platform.set_heap(&EMPTY_HEAP);
+        heap.thread.store(0, Relaxed);
+        heap.lifecycle.abandon();
+        self.idle.fetch_add(1, Relaxed);
+        self.idle_hint.store((&raw const *heap).cast_mut(), Relaxed);
+        self.tend(heap);
+        self.leave(&self.stray_lock, entered);
+    }
+
+    /// Gives the empty pages on a ring back. By the owner, inside a gate.
+    pub(crate) fn release_empty(&self, heap: &Heap, class: usize) {
+        let mut slice = heap.ring[class].load(Relaxed);
+        while slice != 0 {
+            let page = self.page(slice);
+            slice = page.next.load(Relaxed);
+            if page.out() == 0 && page.remote.is_quiet() {
+                self.ring_remove(heap, page);
+                self.release_page(page);
+            }
+        }
+    }
+}

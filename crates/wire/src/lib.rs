@@ -1,0 +1,305 @@
+//! What a running brkmap shows to another process.
+//!
+//! The library keeps one [`Root`] per engine in its writable, file-backed data (never in `.bss`), 64-byte aligned and
+//! starting with [`MAGIC`]. A reader finds it without symbols: it scans the writable mappings that have a file behind
+//! them, 64 bytes at a time. One process may hold several roots (the C library, a Rust program with its own engine).
+//!
+//! The root tells where everything else is *and how it is laid out*: strides, field offsets and encodings are data, so
+//! a tool and a library of different versions understand each other as long as [`ABI`] is the same. All numbers are
+//! little-endian 64-bit words. Readers decode bytes; nobody casts a pointer.
+//!
+//! ```text
+//!   Root ──► first leaf ──► next leaf …        one leaf = 256 MiB of address space, 4096 slices of 64 KiB
+//!     │        ├─ page metas   [4096 × 64 B]   one per slice; the meta of a page's first slice describes the page
+//!     │        └─ bitmaps      [4096 bits]     owned, free, dirty, on_break, direct
+//!     ├──► first heap ──► next heap …          one per thread that allocated (reused when threads end)
+//!     ├──► counters                            kernel calls and bytes, see [`Counter`]
+//!     ├──► class sizes                         u32 per size class
+//!     └──► first metadata arena ──► next …     {next, bytes} at the start of each
+//! ```
+//!
+//! Who writes this: `brkmap-core` (which asserts its layout against the root it publishes). Who reads it: the command.
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// The first 16 bytes of every root.
+pub const MAGIC: [u8; 16] = *b"\x7fbrkmap\x00root\x1a\x0d\x0a\x00";
+/// Layout version of [`Root`]; a reader refuses another one.
+pub const ABI: u64 = 1;
+/// Alignment at which a reader looks for [`MAGIC`].
+pub const ROOT_ALIGN: usize = 64;
+
+macro_rules! root {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// The published root. Shape: [`MAGIC`], then one `u64` per field in this order.
+        #[repr(C, align(64))]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Root {
+            /// Always [`MAGIC`].
+            pub magic: [u8; 16],
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Root {
+            /// Number of 64-bit fields after the magic.
+            pub const FIELDS: usize = [$(stringify!($name)),*].len();
+            /// Bytes a reader has to fetch.
+            pub const BYTES: usize = 16 + 8 * Self::FIELDS;
+            /// A root of zeros behind the magic: published before the engine's first allocation.
+            pub const EMPTY: Root = Root { magic: MAGIC, $($name: 0,)* };
+
+            /// Decodes a root. `None` if the bytes are too few, the magic is absent or the ABI is another one.
+            /// A root whose `abi` is 0 belongs to a library that is loaded and was never called: it decodes.
+            pub fn decode(bytes: &[u8]) -> Option<Root> {
+                if bytes.len() < Self::BYTES || bytes[..16] != MAGIC { return None; }
+                let mut words = bytes[16..Self::BYTES].chunks_exact(8)
+                    .map(|w| u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]));
+                let root = Root { magic: MAGIC, $($name: words.next()?,)* };
+                (root.abi == ABI || root.abi == 0).then_some(root)
+            }
+
+            /// The inverse of [`Root::decode`], for tests and recorded images.
+            pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
+                let out = out.get_mut(..Self::BYTES)?;
+                out[..16].copy_from_slice(&self.magic);
+                let mut at = 16;
+                for word in [$(self.$name),*] {
+                    out[at..at + 8].copy_from_slice(&word.to_le_bytes());
+                    at += 8;
+                }
+                Some(at)
+            }
+        }
+    };
+}
+
+root! {
+    /// [`ABI`] once the engine has allocated; 0 before (all other fields are 0 then, too).
+    abi,
+    /// Version of the library as `major << 32 | minor << 16 | patch`.
+    version,
+    /// Which face owns the engine: see [`face`].
+    face,
+    /// The process that initialised the engine (a fork child keeps its parent's number).
+    pid,
+    /// Address of this root in the target.
+    self_address,
+    /// Bytes of an OS page.
+    os_page,
+    /// log2 of the slice, the granule of lookup (16 = 64 KiB).
+    slice_shift,
+    /// Slices per leaf (4096).
+    leaf_slices,
+    /// Address of a word that holds the address of the first leaf (0 = none). Leaves are never unmapped.
+    leaf_head,
+    /// Offset in a leaf of the next leaf's address (u64).
+    leaf_next,
+    /// Offset in a leaf of its first slice number (u64): address = number << slice_shift.
+    leaf_first_slice,
+    /// Bytes of one leaf.
+    leaf_bytes,
+    /// Offset in a leaf of the bitmap of slices that belong to the engine's spans (break or mapped regions).
+    leaf_owned,
+    /// Offset of the bitmap of owned slices that no page uses.
+    leaf_free,
+    /// Offset of the bitmap of free slices that may still be resident.
+    leaf_dirty,
+    /// Offset of the bitmap of owned slices that lie on the program break.
+    leaf_on_break,
+    /// Offset of the bitmap of slices in which a direct mapping starts (never owned).
+    leaf_direct,
+    /// Offset in a leaf of the page metas.
+    leaf_metas,
+    /// Bytes from one page meta to the next.
+    meta_stride,
+    /// Offset in a meta of the owner word (u64): see `owner_*`.
+    meta_owner,
+    /// Offset of the block counter (i32).
+    meta_counter,
+    /// Offset of the block size in bytes (u32).
+    meta_block_size,
+    /// Offset of the number of blocks carved so far (u16).
+    meta_carved,
+    /// Offset of the size class (u8).
+    meta_class,
+    /// Offset of the flags byte (u8): see `status_*`.
+    meta_flags,
+    /// Offset of the address of the page's state bytes (u64), one per block: see `state_*`.
+    meta_states,
+    /// Offset of the number of the page's first slice (u32).
+    meta_slice,
+    /// For runs and direct mappings: offset of the span's bytes (u64).
+    meta_span_bytes,
+    /// For runs and direct mappings: offset of the bytes that the program asked for (u64).
+    meta_requested,
+    /// For direct mappings: offset of the start of the block (u64 address; the mapping may start below it).
+    meta_direct_start,
+    /// Owner values that are no heap: slice inside a longer page.
+    owner_interior,
+    /// Owner value of a run of slices that is one block.
+    owner_run,
+    /// Owner value of a direct mapping.
+    owner_direct,
+    /// Mask of the status in the flags byte.
+    status_mask,
+    /// Status: blocks are being handed out from this page; used = counter − `current_bias`.
+    status_current,
+    /// Status: has free blocks; used = counter.
+    status_partial,
+    /// Status: was full when it left; used = counter + capacity − max(1, capacity / 8).
+    status_full,
+    /// See `status_current`.
+    current_bias,
+    /// State byte: block is free and was never handed out.
+    state_never,
+    /// State byte: block is live.
+    state_live,
+    /// State byte: block is free (in a free list, a cache or on its way to its owner).
+    state_freed,
+    /// Address of the class table: u32 block size per class.
+    class_sizes,
+    /// Number of classes.
+    class_count,
+    /// First class whose pages are 8 slices long; pages of the classes before it and from `class_fine` on are 1 slice.
+    class_medium,
+    /// First of the 8-byte-step classes that only Rust layouts use.
+    class_fine,
+    /// Slices of a medium page.
+    medium_slices,
+    /// Address of a word that holds the address of the first heap.
+    heap_head,
+    /// Offset in a heap of the next heap's address (u64).
+    heap_next,
+    /// Offset of the state word (u32): see `heap_*`.
+    heap_state,
+    /// Offset of the thread id of the owner (u32).
+    heap_thread,
+    /// Heap state: no thread has it.
+    heap_idle,
+    /// Heap state: a thread has it.
+    heap_active,
+    /// Offset in a heap of the request samples: class_count × {u32 requests seen, u32 sum of their bytes}. Only
+    /// requests that took the slow path are seen; the mean request of a class estimates the rounding inside its blocks.
+    heap_samples,
+    /// Bytes of one heap.
+    heap_bytes,
+    /// Address of the counters, one u64 each, indexed by [`Counter`].
+    counters,
+    /// Number of counters.
+    counter_count,
+    /// Address of a word that holds the address of the newest metadata arena: {u64 next, u64 bytes} at its start.
+    metadata_head,
+    /// Present mmap threshold in bytes, as an address of a u64.
+    mmap_threshold,
+    /// Present trim threshold in bytes, as an address of a u64.
+    trim_threshold,
+}
+
+/// Values of `Root::face`.
+pub mod face {
+    /// `libbrkmap.so` or `libbrkmap.a`.
+    pub const C: u64 = 1;
+    /// A Rust `#[global_allocator]`.
+    pub const RUST: u64 = 2;
+}
+
+/// Indices into the counters. Counts only grow; `*Live` fall again. New ones are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Counter {
+    /// Successful moves of the break upwards.
+    BreakGrow,
+    /// Bytes of these moves.
+    BreakGrowBytes,
+    /// Successful moves of the break downwards.
+    BreakShrink,
+    /// Bytes of these moves.
+    BreakShrinkBytes,
+    /// Moves of the break that the kernel or libc refused.
+    BreakRefused,
+    /// Mappings made for spans (regions that many blocks share).
+    MapRegion,
+    /// Bytes of these mappings.
+    MapRegionBytes,
+    /// Mappings made for one block each (direct mappings).
+    MapDirect,
+    /// Bytes of these mappings.
+    MapDirectBytes,
+    /// Mappings made for metadata.
+    MapMetadata,
+    /// Bytes of these mappings.
+    MapMetadataBytes,
+    /// Mappings the kernel refused.
+    MapRefused,
+    /// Unmappings.
+    Unmap,
+    /// Bytes unmapped.
+    UnmapBytes,
+    /// `mremap` calls that succeeded.
+    Remap,
+    /// Bytes by which they grew or shrank mappings (sum of absolute values).
+    RemapBytes,
+    /// Give-back calls (`madvise`).
+    Purge,
+    /// Bytes they covered.
+    PurgeBytes,
+    /// Give-back calls that failed.
+    PurgeRefused,
+    /// Direct mappings that live now.
+    DirectLive,
+    /// Their bytes.
+    DirectLiveBytes,
+    /// Highest value of `DirectLive`.
+    DirectPeak,
+    /// Highest value of `DirectLiveBytes`.
+    DirectPeakBytes,
+    /// Bytes of owned slices (break and regions), free ones too.
+    OwnedBytes,
+    /// Bytes of slices that pages and runs use now.
+    UsedSliceBytes,
+    /// Bytes of runs that live now (blocks between the medium classes and the mmap threshold).
+    RunLiveBytes,
+    /// Heaps ever made.
+    Heaps,
+    /// Times a thread took over an idle heap.
+    HeapsReused,
+    /// Pages taken over from idle heaps.
+    PagesAdopted,
+    /// Batches of blocks handed to the heap of another thread.
+    RemoteBatches,
+    /// Requests that could not be served.
+    OutOfMemory,
+    /// Times the mmap threshold moved.
+    ThresholdMoves,
+}
+
+/// Number of counters this version writes.
+pub const COUNTERS: usize = Counter::ThresholdMoves as usize + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_survives_the_wire() {
+        let mut root = Root::EMPTY;
+        root.abi = ABI;
+        root.trim_threshold = 0xfedc_ba98_7654_3210;
+        let mut bytes = [0u8; Root::BYTES];
+        assert_eq!(root.encode(&mut bytes), Some(Root::BYTES));
+        assert_eq!(Root::decode(&bytes), Some(root));
+        assert_eq!(size_of::<Root>(), Root::BYTES.next_multiple_of(ROOT_ALIGN));
+    }
+
+    #[test]
+    fn what_is_not_a_root_is_refused() {
+        let mut bytes = [0u8; Root::BYTES];
+        assert_eq!(Root::decode(&bytes), None);
+        let mut root = Root::EMPTY;
+        root.abi = ABI + 1;
+        root.encode(&mut bytes).unwrap();
+        assert_eq!(Root::decode(&bytes), None);
+        assert_eq!(Root::decode(&bytes[..40]), None);
+        assert_eq!(Root::decode(&[]), None);
+    }
+}
