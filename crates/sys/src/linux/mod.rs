@@ -261,3 +261,14 @@ fn random_of_start() -> u64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
 }
+
+/// See [`in_register`](crate::in_register).
+#[inline(always)]
+pub(crate) fn in_register<T>(reference: &T) -> &T {
+    let mut address: *const T = reference;
+    // SAFETY: [register] the instruction is empty: the address comes out as it went in.
+    unsafe {
+        core::arch::asm!("/* {} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags));
+        &*address
+    }
+}
