@@ -54,7 +54,7 @@ static void *work(void *argument)
             free(held[i].block);
         }
         pthread_barrier_wait(&barrier);
-        void *again = malloc(100000);
+        void *again = malloc(2000);
         CHECK(again != NULL);
         pthread_barrier_wait(&barrier);
         free(again);
