@@ -25,7 +25,7 @@ macro_rules! exported {
 exported! {
     /// A block of at least `bytes`, 16-aligned; never null for 0. Null and ENOMEM: no memory, or above PTRDIFF_MAX.
     fn malloc / __libc_malloc (bytes: usize) -> *mut u8 {
-        errno::or_enomem(ENGINE.allocate(bytes))
+        ENGINE.allocate(bytes)
     }
 }
 
@@ -40,7 +40,7 @@ exported! {
 exported! {
     /// A block of `count * bytes` zero bytes. Null and ENOMEM: as malloc, or the product overflows.
     fn calloc / __libc_calloc (count: usize, bytes: usize) -> *mut u8 {
-        errno::or_enomem(ENGINE.allocate_zeroed(count, bytes))
+        ENGINE.allocate_zeroed(count, bytes)
     }
 }
 
@@ -86,21 +86,21 @@ exported! {
 #[inline]
 unsafe fn resize(block: *mut u8, request: Result<Request, Refusal>) -> *mut u8 {
     match request {
-        Ok(request) if block.is_null() => errno::or_enomem(ENGINE.allocate(request.bytes)),
+        Ok(request) if block.is_null() => ENGINE.allocate(request.bytes),
         Ok(request) if request.bytes == 0 => {
             // SAFETY: the caller gives the block up.
             unsafe { ENGINE.free(block) };
             core::ptr::null_mut()
         }
         // SAFETY: realloc's contract.
-        Ok(request) => errno::or_enomem(unsafe { ENGINE.reallocate(block, request) }),
+        Ok(request) => unsafe { ENGINE.reallocate(block, request) },
         Err(refusal) => errno::refused(refusal),
     }
 }
 
 fn aligned(request: Result<Request, Refusal>) -> *mut u8 {
     match request {
-        Ok(request) => errno::or_enomem(ENGINE.allocate_aligned(request)),
+        Ok(request) => ENGINE.allocate_aligned(request),
         Err(refusal) => errno::refused(refusal),
     }
 }
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
 pub unsafe extern "C" fn posix_memalign(block: *mut *mut u8, align: usize, bytes: usize) -> c_int {
     match Request::posix_memalign(align, bytes) {
         Ok(request) => {
-            let fresh = ENGINE.allocate_aligned(request);
+            let fresh = errno::kept(|| ENGINE.allocate_aligned(request));
             if fresh.is_null() {
                 return errno::ENOMEM;
             }

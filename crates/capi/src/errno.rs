@@ -28,23 +28,18 @@ pub(crate) fn of(refusal: Refusal) -> c_int {
     }
 }
 
-/// The block, or null with ENOMEM.
-#[inline(always)]
-pub(crate) fn or_enomem(block: *mut u8) -> *mut u8 {
-    if block.is_null() { no_memory() } else { block }
-}
-
-/// Null with ENOMEM.
-#[cold]
-#[inline(never)]
-pub(crate) fn no_memory() -> *mut u8 {
-    set(ENOMEM);
-    core::ptr::null_mut()
-}
-
 /// Null with the refusal's errno.
 #[cold]
 pub(crate) fn refused(refusal: Refusal) -> *mut u8 {
     set(of(refusal));
     core::ptr::null_mut()
+}
+
+/// Runs `work` and leaves errno as it was: `posix_memalign` reports by its result alone.
+pub(crate) fn kept<R>(work: impl FnOnce() -> R) -> R {
+    // SAFETY: the address of this thread's errno.
+    let before = unsafe { __errno_location().read() };
+    let result = work();
+    set(before);
+    result
 }

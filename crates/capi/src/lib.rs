@@ -4,7 +4,6 @@
 //! brings its own malloc keeps meeting its own blocks. All of them come from this one object; one that was left to libc
 //! would answer for libc's empty heap.
 #![no_std]
-
 #![allow(unreachable_pub)] // the exported C functions are reached by name
 
 mod entry;

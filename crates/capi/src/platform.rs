@@ -42,6 +42,10 @@ impl Platform for CPlatform {
         unsafe { at_thread_exit::register(thread_exit, core::ptr::null_mut()) }
     }
 
+    fn no_memory(&self) {
+        crate::errno::set(crate::errno::ENOMEM);
+    }
+
     fn root(&self) -> Option<(&'static RootCell, u64)> {
         Some((&ROOT, brkmap_wire::face::C))
     }

@@ -13,6 +13,7 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
+use brkmap_sys::in_register;
 use brkmap_wire::Counter;
 
 use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
@@ -46,7 +47,7 @@ impl<P: Platform> Engine<P> {
     pub fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
         let heap = self.platform.heap();
         // SAFETY: [class-range] callers pass an index below CLASSES.
-        let bin = unsafe { heap.bins.get_unchecked(class) };
+        let bin = in_register(unsafe { heap.bins.get_unchecked(class) });
         let mut block = bin.list.load(Relaxed);
         if block.is_null() {
             // SAFETY: [bin-page].
@@ -226,8 +227,10 @@ impl<P: Platform> Engine<P> {
 
     /// Counts a request that could not be served. Null.
     #[cold]
-    pub(crate) fn out_of_memory(&self) -> *mut u8 {
+    #[inline(never)]
+    pub fn out_of_memory(&self) -> *mut u8 {
         self.count(Counter::OutOfMemory, 1);
+        self.platform.no_memory();
         core::ptr::null_mut()
     }
 }

@@ -57,7 +57,12 @@ impl<P: Platform> Engine<P> {
             let page = &leaf.metas[index];
             let word = page.owner.load(Relaxed);
             if !owned || is_free {
-                equal("span-bits: a free slice has no page", at, 0, (covered + (word != 0 && word != owner::DIRECT) as usize) as i64)?;
+                equal(
+                    "span-bits: a free slice has no page",
+                    at,
+                    0,
+                    (covered + (word != 0 && word != owner::DIRECT) as usize) as i64,
+                )?;
                 continue;
             }
             used += 1;
@@ -68,7 +73,12 @@ impl<P: Platform> Engine<P> {
             covered = match word {
                 owner::RUN => page.span_bytes() / SLICE - 1,
                 owner::NONE | owner::INTERIOR | owner::DIRECT => {
-                    return Err(Violation { invariant: "span-bits: a used slice has a page", address: at, expected: 1, found: word as i64 });
+                    return Err(Violation {
+                        invariant: "span-bits: a used slice has a page",
+                        address: at,
+                        expected: 1,
+                        found: word as i64,
+                    });
                 }
                 _ => {
                     self.check_page(page, at)?;
@@ -76,8 +86,18 @@ impl<P: Platform> Engine<P> {
                 }
             };
         }
-        equal("span-bits: leaf free", slice_address(leaf.first_slice()), leaf.free_slices.load(Relaxed) as i64, free as i64)?;
-        equal("span-bits: leaf dirty", slice_address(leaf.first_slice()), leaf.dirty_slices.load(Relaxed) as i64, dirty as i64)?;
+        equal(
+            "span-bits: leaf free",
+            slice_address(leaf.first_slice()),
+            leaf.free_slices.load(Relaxed) as i64,
+            free as i64,
+        )?;
+        equal(
+            "span-bits: leaf dirty",
+            slice_address(leaf.first_slice()),
+            leaf.dirty_slices.load(Relaxed) as i64,
+            dirty as i64,
+        )?;
         Ok((used, dirty))
     }
 
@@ -133,7 +153,12 @@ impl<P: Platform> Engine<P> {
                 let cached = self.check_list(page, list)?;
                 let (live, _) = count_states(page);
                 if cached + live as i64 > page.out() as i64 {
-                    return Err(Violation { invariant: "page-counter: list", address: page.start(), expected: page.out() as i64, found: cached + live as i64 });
+                    return Err(Violation {
+                        invariant: "page-counter: list",
+                        address: page.start(),
+                        expected: page.out() as i64,
+                        found: cached + live as i64,
+                    });
                 }
             }
             let mut slice = heap.ring[class].load(Relaxed);

@@ -153,7 +153,11 @@ pub fn of(bytes: usize) -> usize {
 #[inline(always)]
 pub const fn of_fine(bytes: usize) -> usize {
     // 1..=8 mod 16, up to 120, has a class 8 bytes tighter than the next multiple of 16.
-    if bytes <= 120 && bytes != 0 && (bytes - 1) & 8 == 0 { FIRST_FINE + (bytes >> 4) + ((bytes & 15 > 8) as usize) } else { of_small(bytes) }
+    if bytes <= 120 && bytes != 0 && (bytes - 1) & 8 == 0 {
+        FIRST_FINE + (bytes >> 4) + ((bytes & 15 > 8) as usize)
+    } else {
+        of_small(bytes)
+    }
 }
 
 /// Class whose blocks hold `bytes` and are all aligned to `align` (a power of two up to 64 KiB). `None`: no class does,

@@ -31,6 +31,9 @@ pub trait Platform: Sync {
     /// the heap is recovered when somebody notices that the thread is gone.
     fn at_thread_exit(&self) -> bool;
 
+    /// A request is about to be answered with null: the C face sets errno here.
+    fn no_memory(&self);
+
     /// Where this face publishes its root, and as whom ([`brkmap_wire::face`]).
     fn root(&self) -> Option<(&'static RootCell, u64)>;
 }

@@ -15,35 +15,35 @@ pub mod policy;
 pub mod request;
 
 // Protocols between threads, each with a model.
-mod sync;
+mod lifecycle;
 mod lock;
 mod once;
 mod remote;
-mod lifecycle;
+mod sync;
 
 // Records.
+mod heap;
 mod page;
 mod page_map;
-mod heap;
 
 // The engine, bottom-up.
+mod alloc;
+mod check;
+mod direct;
 mod engine;
 mod fatal;
-mod spans;
-mod sources;
-mod give_back;
-mod pages;
-mod direct;
-mod threads;
-mod handover;
-mod refill;
-mod alloc;
-mod free;
-mod realloc;
 mod fork;
+mod free;
+mod give_back;
+mod handover;
+mod pages;
 mod publish;
+mod realloc;
+mod refill;
+mod sources;
+mod spans;
 mod stats;
-mod check;
+mod threads;
 
 pub use check::Violation;
 pub use engine::{Engine, Platform, RootCell};

@@ -77,9 +77,7 @@ impl Lock {
                 continue;
             }
             let marked = word | CONTENDED;
-            if word != marked
-                && self.0.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err()
-            {
+            if word != marked && self.0.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
                 continue;
             }
             if parking.wait(&self.0, marked)

@@ -76,8 +76,14 @@ mod tests {
         assert_eq!(mechanism(start, start, 0, MMAP_MAX_START), Mechanism::Mapping);
         assert_eq!(mechanism(start, start, 7, 7), Mechanism::Run);
         assert_eq!(on_mapping_freed(start, start), None);
-        assert_eq!(on_mapping_freed(start + 4096, start), Some(Thresholds { mmap: start + 4096, trim: 2 * (start + 4096) }));
-        assert_eq!(on_mapping_freed(THRESHOLD_MAX, start), Some(Thresholds { mmap: THRESHOLD_MAX, trim: 2 * THRESHOLD_MAX }));
+        assert_eq!(
+            on_mapping_freed(start + 4096, start),
+            Some(Thresholds { mmap: start + 4096, trim: 2 * (start + 4096) })
+        );
+        assert_eq!(
+            on_mapping_freed(THRESHOLD_MAX, start),
+            Some(Thresholds { mmap: THRESHOLD_MAX, trim: 2 * THRESHOLD_MAX })
+        );
         assert_eq!(on_mapping_freed(THRESHOLD_MAX + 4096, start), None);
     }
 

@@ -45,6 +45,7 @@ impl<P: Platform> Engine<P> {
     }
 
     unsafe fn reallocate_by_copy(&self, pointer: *mut u8, usable: usize, request: Request) -> *mut u8 {
+        // A shrink that finds no memory keeps the block; only then errno may have been set, which success may do.
         let block = self.allocate_request(request, Fill::Any);
         if block.is_null() {
             // A shrink never fails: the block is large enough.

@@ -64,7 +64,8 @@ impl<P: Platform> Engine<P> {
             }
             if spans.brk.end != 0 {
                 let mut low = slice_of(spans.brk.end);
-                let is_free = |slice: u32| self.map.leaf(slice).is_some_and(|l| l.free.get(slice as usize % LEAF_SLICES));
+                let is_free =
+                    |slice: u32| self.map.leaf(slice).is_some_and(|l| l.free.get(slice as usize % LEAF_SLICES));
                 while slice_address(low) > spans.brk.floor && is_free(low - 1) {
                     low -= 1;
                 }

@@ -77,13 +77,17 @@ impl<P: Platform> Engine<P> {
         let mut cursor = unsafe { self.dead_cursor.load(Relaxed).as_ref() };
         for _ in 0..DEAD_ASKED {
             // SAFETY: [heap-stays].
-            let heap = match cursor { Some(heap) => Some(heap), None => unsafe { self.heaps.load(Acquire).as_ref() } }?;
+            let heap = match cursor {
+                Some(heap) => Some(heap),
+                None => unsafe { self.heaps.load(Acquire).as_ref() },
+            }?;
             // SAFETY: [heap-stays].
             cursor = unsafe { heap.next.load(Acquire).as_ref() };
             self.dead_cursor.store(cursor.map_or(null_mut(), |h| (&raw const *h).cast_mut()), Relaxed);
             let thread = heap.thread.load(Relaxed);
             // A thread has one heap, so one with our own id was left by a thread that is gone.
-            let dead = heap.lifecycle.now() == ACTIVE && thread != 0 && (thread == me || !self.kernel().thread_lives(thread));
+            let dead =
+                heap.lifecycle.now() == ACTIVE && thread != 0 && (thread == me || !self.kernel().thread_lives(thread));
             if dead {
                 self.count(Counter::HeapsReused, 1);
                 return Some(heap);
@@ -96,7 +100,8 @@ impl<P: Platform> Engine<P> {
     }
 
     fn new_heap(&self) -> Option<&'static Heap> {
-        let memory = self.with_spans(|spans| self.bump_metadata(spans, size_of::<Heap>(), align_of::<Heap>()))?.cast::<Heap>();
+        let memory =
+            self.with_spans(|spans| self.bump_metadata(spans, size_of::<Heap>(), align_of::<Heap>()))?.cast::<Heap>();
         // SAFETY: fresh memory of the right size and alignment, never unmapped ([heap-stays]).
         let heap: &'static Heap = unsafe {
             memory.write(Heap::new());
