@@ -1,0 +1,121 @@
+//! `brkmap-bench`: programs × allocators, measured side by side on this machine.
+//!
+//! Rounds go over the allocators in turn with a rotating start, so that what else the machine does falls on all of
+//! them; figures are medians, and every ratio is to the first allocator. A run whose malloc was not the one that its
+//! column names fails.
+
+#![forbid(unsafe_code)]
+
+mod allocator;
+mod inputs;
+mod measure;
+mod report;
+mod sets;
+mod setting;
+mod stats;
+mod suite;
+mod workshop;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use report::{Comparison, Machine};
+use sets::Set;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Compare mallocs: programs times allocators, interleaved and pinned, with ratios to the first.
+#[derive(Parser)]
+#[command(name = "brkmap-bench", version)]
+struct Options {
+    /// Which settings
+    #[arg(value_enum, default_value = "short")]
+    set: Set,
+    /// Allocators, the first being what the others are divided by: glibc, brkmap, jemalloc, mimalloc, tcmalloc, or the
+    /// path of a library
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "glibc,brkmap")]
+    with: Vec<String>,
+    /// Measured runs of each cell
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    runs: usize,
+    /// Only settings whose name contains this
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Also write every run to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// brkmap's library [default: what the built command's `lib-path` prints]
+    #[arg(long, value_name = "PATH")]
+    lib: Option<PathBuf>,
+    /// CPU for single-threaded settings [default: the last that may be used]
+    #[arg(long, value_name = "N")]
+    cpu: Option<usize>,
+    /// Seconds after which a run is ended and has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u32,
+    /// List the settings and end
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match bench(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("brkmap-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does what the options say; false where a cell failed.
+fn bench(options: &Options) -> Result<bool> {
+    let mut settings = sets::settings(options.set);
+    if let Some(part) = &options.filter {
+        settings.retain(|setting| setting.name.contains(part.as_str()));
+        ensure!(!settings.is_empty(), "--filter {part}: no setting of this set has that in its name; see --list");
+    }
+    if options.list {
+        for setting in &settings {
+            println!("{:<16} {:<8} {}", setting.name, setting.kind.name(), setting.figure.unit());
+        }
+        return Ok(true);
+    }
+    ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
+    let allocators =
+        options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
+    let machine = Machine::here();
+    let workshop = workshop::Workshop::set_up()?;
+    let cpu = options.cpu.map_or_else(workshop::last_allowed_cpu, Ok)?;
+    let others: Vec<PathBuf> = allocators.iter().filter_map(|allocator| allocator.preload.clone()).collect();
+    let libc = allocator::libc_path()?;
+
+    let (mut bound, mut left_out) = (Vec::new(), Vec::new());
+    for setting in settings {
+        match measure::bind(setting, &workshop) {
+            Ok(ready) => bound.push(ready),
+            Err(error) => left_out.push(error.to_string()),
+        }
+    }
+    ensure!(!bound.is_empty(), "no program of these settings is installed: {}", left_out.join("; "));
+
+    let runner =
+        measure::Runner { workshop: &workshop, cpu, timeout_seconds: options.timeout, others: &others, libc: &libc };
+    let cells = suite::compare(&runner, &bound, &allocators, options.runs);
+    let settings: Vec<_> = bound.iter().map(|bound| bound.setting).collect();
+    let comparison = Comparison {
+        machine,
+        allocators: &allocators,
+        settings: &settings,
+        cells: &cells,
+        rounds: options.runs,
+        left_out: &left_out,
+        command: std::env::args().skip(1).fold("brkmap-bench".into(), |line, word| line + " " + &word),
+    };
+    print!("{}", report::text::render(&comparison));
+    if let Some(path) = &options.json {
+        report::json::write(&comparison, path).context("the JSON document could not be written")?;
+    }
+    Ok(cells.iter().all(|cell| cell.failure.is_none()))
+}

@@ -1,0 +1,185 @@
+//! The tables. Each cell is a median and its ratio to the first column; `~` marks a ratio whose runs overlap those of
+//! the first column, so that the difference is not resolved.
+
+use super::Comparison;
+use crate::setting::{Figure, Kind, Setting};
+use crate::stats::{Summary, geometric_mean};
+use crate::suite::Cell;
+use comfy_table::{CellAlignment, Table, presets};
+use std::fmt::Write as _;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// A quantity that has a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quantity {
+    Time,
+    Memory,
+}
+
+impl Quantity {
+    /// The figure of a cell under this quantity; `None` where the setting has none or the cell failed.
+    fn of(self, setting: &Setting, cell: &Cell) -> Option<Summary> {
+        match (self, setting.figure) {
+            (Quantity::Time, Figure::Memory { .. }) => None,
+            (Quantity::Time, _) | (Quantity::Memory, Figure::Memory { .. }) => cell.value(),
+            // A loop over one block has the footprint of an empty process, which the start settings measure better.
+            (Quantity::Memory, _) if matches!(setting.kind, Kind::Path | Kind::Start) => None,
+            (Quantity::Memory, _) => cell.peak_rss(),
+        }
+    }
+
+    fn applies(self, setting: &Setting) -> bool {
+        match (self, setting.figure) {
+            (Quantity::Time, figure) => !matches!(figure, Figure::Memory { .. }),
+            (Quantity::Memory, Figure::Memory { .. }) => true,
+            (Quantity::Memory, _) => !matches!(setting.kind, Kind::Path | Kind::Start),
+        }
+    }
+
+    fn show(self, setting: &Setting, value: f64) -> String {
+        match (self, setting.figure) {
+            (Quantity::Memory, figure) if !matches!(figure, Figure::Memory { .. }) => format!("{:.1} MiB", value / MIB),
+            (_, figure) => format!("{} {}", three_digits(value), figure.unit()),
+        }
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    match value.abs() {
+        v if v >= 99.95 => format!("{value:.0}"),
+        v if v >= 9.995 => format!("{value:.1}"),
+        v if v >= 0.9995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// The whole report.
+pub(crate) fn render(comparison: &Comparison) -> String {
+    let mut text = heading(comparison);
+    for (quantity, title) in [
+        (Quantity::Time, "Time (median of the runs; ratio to the first column)"),
+        (Quantity::Memory, "Memory (peak RSS, or the size named by the unit; ratio to the first column)"),
+    ] {
+        if comparison.settings.iter().any(|setting| quantity.applies(setting)) {
+            _ = write!(text, "\n{title}\n{}\n", table(comparison, quantity));
+        }
+    }
+    for cell in comparison.cells {
+        if let Some(failure) = &cell.failure {
+            _ = writeln!(text, "failed: {} on {}: {failure}", cell.setting, cell.allocator);
+        }
+    }
+    for reason in comparison.left_out {
+        _ = writeln!(text, "left out: {reason}");
+    }
+    text
+}
+
+fn heading(comparison: &Comparison) -> String {
+    let machine = &comparison.machine;
+    let mut text = format!(
+        "{}\n{}, {} CPUs, {:.0} MiB, Linux {}, huge pages {}, load {}; runs a cell after one warm-up, interleaved: {}\n",
+        comparison.command,
+        machine.processor,
+        machine.cpus,
+        machine.memory_bytes as f64 / MIB,
+        machine.kernel,
+        machine.huge_pages,
+        machine.load_average,
+        comparison.rounds
+    );
+    for allocator in comparison.allocators {
+        let file = allocator.preload.as_ref().map_or("not preloaded".into(), |path| path.display().to_string());
+        _ = writeln!(text, "  {:<12} {} ({file})", allocator.name, allocator.version);
+    }
+    text.push_str("The malloc in force was checked in every process of the warm-up run and in every measured run.\n");
+    text
+}
+
+fn table(comparison: &Comparison, quantity: Quantity) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let mut header = vec!["".to_string()];
+    for allocator in comparison.allocators {
+        header.extend([allocator.name.clone(), "".into()]);
+    }
+    table.set_header(header);
+    for (number, setting) in comparison.settings.iter().enumerate() {
+        if quantity.applies(setting) {
+            table.add_row(row(setting, comparison.row(number), quantity));
+        }
+    }
+    for kind in Kind::ALL.map(Some).into_iter().chain([None]) {
+        if let Some(row) = mean_row(comparison, quantity, kind) {
+            table.add_row(row);
+        }
+    }
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if number == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_padding((0, 1));
+    }
+    table
+}
+
+fn row(setting: &Setting, cells: &[Cell], quantity: Quantity) -> Vec<String> {
+    let base = cells.first().and_then(|cell| quantity.of(setting, cell));
+    let mut row = vec![setting.name.to_string()];
+    for (number, cell) in cells.iter().enumerate() {
+        let Some(summary) = quantity.of(setting, cell) else {
+            row.extend(["failed".into(), "".into()]);
+            continue;
+        };
+        row.push(quantity.show(setting, summary.median));
+        row.push(match base {
+            _ if number == 0 => format!("±{:.0}%", summary.spread() * 100.0),
+            Some(base) if base.median > 0.0 => {
+                let mark = if summary.overlaps(&base) { "~" } else { "" };
+                format!("{mark}{:.2}", summary.median / base.median)
+            }
+            _ => "".into(),
+        });
+    }
+    row
+}
+
+/// Geometric means of the ratios, over the rows that no allocator failed, so that columns can be compared.
+fn mean_row(comparison: &Comparison, quantity: Quantity, kind: Option<Kind>) -> Option<Vec<String>> {
+    let wanted = |setting: &Setting| kind.is_none_or(|kind| setting.kind == kind);
+    let mut columns = vec![Vec::new(); comparison.allocators.len()];
+    for (number, setting) in comparison.settings.iter().enumerate().filter(|(_, setting)| wanted(setting)) {
+        let medians: Option<Vec<f64>> = comparison
+            .row(number)
+            .iter()
+            .map(|cell| quantity.of(setting, cell).map(|summary| summary.median))
+            .collect();
+        if let Some(medians) = medians.filter(|medians| medians.iter().all(|&median| median > 0.0)) {
+            for (column, median) in columns.iter_mut().zip(&medians) {
+                column.push(median / medians[0]);
+            }
+        }
+    }
+    let count = columns[0].len();
+    if count < 2 {
+        return None;
+    }
+    let mut row = vec![format!("mean of {count} ({})", kind.map_or("all", Kind::name))];
+    for ratios in &columns {
+        row.extend(["".into(), geometric_mean(ratios).map_or(String::new(), |mean| format!("{mean:.3}"))]);
+    }
+    Some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        assert_eq!(three_digits(0.1234), "0.123");
+        assert_eq!(three_digits(3.456), "3.46");
+        assert_eq!(three_digits(34.56), "34.6");
+        assert_eq!(three_digits(9.999), "10.0");
+        assert_eq!(three_digits(345.6), "346");
+    }
+}

@@ -1,0 +1,62 @@
+//! Measuring loops of `brkmap-micro` (its source is in `bench/c`).
+
+use crate::setting::{Figure, Kind, Setting};
+
+const fn hot(name: &'static str, arguments: &'static [&'static str]) -> Setting {
+    Setting::micro(name, Kind::Path, "ns", arguments)
+}
+
+const fn pattern(name: &'static str, unit: &'static str, arguments: &'static [&'static str]) -> Setting {
+    Setting::micro(name, Kind::Pattern, unit, arguments)
+}
+
+const fn threads(name: &'static str, unit: &'static str, arguments: &'static [&'static str]) -> Setting {
+    Setting::micro(name, Kind::Threads, unit, arguments).free()
+}
+
+const fn block(name: &'static str, arguments: &'static [&'static str]) -> Setting {
+    Setting { figure: Figure::Memory { unit: "B" }, ..pattern(name, "B", arguments) }
+}
+
+/// The set `micro`.
+pub(crate) const SETTINGS: &[Setting] = &[
+    hot("hot-16", &["hot", "16"]).short(),
+    hot("hot-24", &["hot", "24"]),
+    hot("hot-32", &["hot", "32"]),
+    hot("hot-48", &["hot", "48"]),
+    hot("hot-64", &["hot", "64"]).short(),
+    hot("hot-100", &["hot", "100"]),
+    hot("hot-128", &["hot", "128"]),
+    hot("hot-256", &["hot", "256"]),
+    hot("hot-512", &["hot", "512"]),
+    hot("hot-1k", &["hot", "1024"]).short(),
+    hot("hot-2k", &["hot", "2048"]),
+    hot("hot-4k", &["hot", "4096"]),
+    hot("hot-8k", &["hot", "8192"]).short(),
+    hot("hot-16k", &["hot", "16384"]),
+    hot("hot-32k", &["hot", "32768"]),
+    hot("hot-40k", &["hot", "40960"]).short(),
+    hot("sizes-32", &["sizes"]).short(),
+    hot("calloc-64", &["calloc", "64"]),
+    hot("calloc-4k", &["calloc", "4096"]),
+    hot("calloc-64k", &["calloc", "65536"]),
+    pattern("batch-lifo", "ns", &["lifo"]).short(),
+    pattern("batch-fifo", "ns", &["fifo"]),
+    pattern("random-20k", "ns", &["random", "20000"]).short(),
+    pattern("random-500k", "ns", &["random", "500000"]).short(),
+    pattern("realloc-64m", "ms", &["realloc"]).short(),
+    pattern("large-1m", "us", &["large", "1048576"]),
+    pattern("large-8m", "us", &["large", "8388608"]).short(),
+    pattern("large-64m", "us", &["large", "67108864"]),
+    block("block-16", &["block", "16"]).short(),
+    block("block-24", &["block", "24"]),
+    block("block-40", &["block", "40"]).short(),
+    block("block-64", &["block", "64"]),
+    block("block-100", &["block", "100"]),
+    block("block-200", &["block", "200"]).short(),
+    block("block-1000", &["block", "1000"]),
+    threads("remote-64", "ns", &["remote"]).short(),
+    threads("remote-mixed", "ns", &["remote-mixed"]),
+    threads("handover", "ns", &["handover"]).short(),
+    threads("thread-churn", "us", &["churn"]).short(),
+];

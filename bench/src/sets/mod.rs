@@ -1,0 +1,51 @@
+//! The sets: one file each, every one a list of settings.
+
+mod micro;
+mod programs;
+mod startup;
+
+use crate::setting::Setting;
+use clap::ValueEnum;
+
+/// A named list of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Set {
+    /// The part of every set that ends in a few minutes
+    Short,
+    /// Measuring loops: paths, patterns, threads
+    Micro,
+    /// Programs that people run
+    Programs,
+    /// The fixed cost of a process
+    Startup,
+    /// All of them
+    All,
+}
+
+/// The settings of a set, in the order of the tables.
+pub(crate) fn settings(set: Set) -> Vec<Setting> {
+    let all = micro::SETTINGS.iter().chain(programs::SETTINGS).chain(startup::SETTINGS).copied();
+    match set {
+        Set::Short => all.filter(|setting| setting.short).collect(),
+        Set::Micro => micro::SETTINGS.to_vec(),
+        Set::Programs => programs::SETTINGS.to_vec(),
+        Set::Startup => startup::SETTINGS.to_vec(),
+        Set::All => all.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_the_short_set_is_a_part() {
+        let all = settings(Set::All);
+        let names: BTreeSet<_> = all.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), all.len());
+        let short = settings(Set::Short);
+        assert!(!short.is_empty() && short.len() < all.len());
+        assert!(short.iter().all(|setting| names.contains(setting.name)));
+    }
+}

@@ -1,0 +1,112 @@
+//! The comparison: settings × allocators × rounds, interleaved.
+
+use crate::allocator::Allocator;
+use crate::measure::{Bound, Run, Runner};
+use crate::stats::{Summary, summarise};
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+/// The runs of one setting on one allocator.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cell {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// The allocator's name.
+    pub allocator: String,
+    /// The measured runs.
+    pub runs: Vec<Run>,
+    /// Why there are no more runs, where a run failed.
+    pub failure: Option<String>,
+}
+
+impl Cell {
+    /// The setting's figure.
+    pub(crate) fn value(&self) -> Option<Summary> {
+        self.summary(|run| run.value)
+    }
+
+    /// Peak RSS in bytes.
+    pub(crate) fn peak_rss(&self) -> Option<Summary> {
+        self.summary(|run| run.peak_rss_bytes as f64)
+    }
+
+    /// Summary of anything that a run has; `None` for a failed cell, whose remaining runs would mislead.
+    pub(crate) fn summary(&self, of: impl Fn(&Run) -> f64) -> Option<Summary> {
+        if self.failure.is_some() { None } else { summarise(self.runs.iter().map(of)) }
+    }
+}
+
+/// Runs everything. Cells come setting by setting, in the order of the allocators.
+pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], rounds: usize) -> Vec<Cell> {
+    let mut progress = Progress::start(settings.len() * allocators.len() * (rounds + 1));
+    let mut cells = Vec::new();
+    for (number, bound) in settings.iter().enumerate() {
+        let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
+        for (cell, allocator) in row.iter_mut().zip(allocators) {
+            progress.show(bound.setting.name, &allocator.name);
+            cell.failure = runner.warm_up(bound, allocator).err().map(|error| format!("{error:#}"));
+        }
+        for round in 0..rounds {
+            // The start rotates, so that no allocator is always the one after the same neighbour.
+            for step in 0..allocators.len() {
+                let column = (number + round + step) % allocators.len();
+                progress.show(bound.setting.name, &allocators[column].name);
+                measure_into(&mut row[column], runner, bound, &allocators[column]);
+            }
+        }
+        cells.append(&mut row);
+    }
+    progress.end();
+    cells
+}
+
+fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
+    Cell { setting: bound.setting.name, allocator: allocator.name.clone(), runs: Vec::new(), failure: None }
+}
+
+fn measure_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
+    if cell.failure.is_some() {
+        return;
+    }
+    match runner.run(bound, allocator) {
+        Ok(run) => cell.runs.push(run),
+        Err(error) => cell.failure = Some(format!("{error:#}")),
+    }
+}
+
+/// One line on a terminal that says where the comparison is; nothing elsewhere.
+struct Progress {
+    visible: bool,
+    began: Instant,
+    done: usize,
+    total: usize,
+}
+
+impl Progress {
+    fn start(total: usize) -> Progress {
+        Progress { visible: std::io::stderr().is_terminal(), began: Instant::now(), done: 0, total }
+    }
+
+    /// Called before each run.
+    fn show(&mut self, setting: &str, allocator: &str) {
+        self.done += 1;
+        if !self.visible {
+            return;
+        }
+        let elapsed = self.began.elapsed().as_secs();
+        let left = elapsed * (self.total - self.done) as u64 / self.done as u64;
+        _ = write!(
+            std::io::stderr(),
+            "\r\x1b[K[{}/{}] {setting} on {allocator}: {elapsed} s so far, about {left} s left",
+            self.done,
+            self.total
+        );
+    }
+
+    fn end(&self) {
+        if self.visible {
+            _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
