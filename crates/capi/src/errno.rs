@@ -20,6 +20,11 @@ pub(crate) fn set(value: c_int) {
     unsafe { __errno_location().write(value) };
 }
 
+/// A request is answered with null.
+pub(crate) fn no_memory() {
+    set(ENOMEM);
+}
+
 /// errno of a refusal.
 pub(crate) fn of(refusal: Refusal) -> c_int {
     match refusal {

@@ -169,6 +169,15 @@ impl<P: Platform> Engine<P> {
         }
     }
 
+    /// A block of zeros for a request whose class is known (`None`: none fits). Null: no memory.
+    #[inline]
+    pub fn allocate_layout_zeroed(&self, request: Request, class: Option<usize>) -> *mut u8 {
+        match class {
+            Some(class) => self.allocate_medium(class, request.bytes, Fill::Zero),
+            None => self.allocate_request(request, Fill::Zero),
+        }
+    }
+
     /// An aligned block. Null: no memory.
     pub fn allocate_aligned(&self, request: Request) -> *mut u8 {
         self.allocate_request(request, Fill::Any)

@@ -28,7 +28,9 @@ pub static MAGIC: [u32; CLASSES] = build_magic();
 /// Blocks that fit into a page of the class.
 pub static CAPACITY: [u16; CLASSES] = build_capacity();
 /// Class by `(bytes + 15) / 16`, to [`SMALL_MAX`].
-static SMALL: [u8; SMALL_MAX / 16 + 1] = build_small();
+///
+/// A constant, not a static: a request whose size the compiler knows folds to a number, in any crate.
+const SMALL: &[u8; SMALL_MAX / 16 + 1] = &build_small();
 /// Class by `(bytes + 2047) / 2048`, above [`SMALL_MAX`] to [`MEDIUM_MAX`].
 static MEDIUM: [u8; MEDIUM_MAX / 2048 + 1] = build_medium();
 
@@ -128,14 +130,18 @@ pub const fn slices(class: usize) -> usize {
     if class >= FIRST_MEDIUM && class < FIRST_FINE { MEDIUM_SLICES } else { 1 }
 }
 
+/// Index of the block of a class that starts at an offset of its page, if one does; `offset < 2^16`.
+#[inline(always)]
+pub(crate) const fn index_of(class: usize, offset: usize) -> Option<usize> {
+    let size = SIZES_CONST[class] as usize;
+    if offset % size == 0 { Some(offset / size) } else { None }
+}
+
 /// Class of a small request; `bytes <= SMALL_MAX`.
 #[inline(always)]
 pub const fn of_small(bytes: usize) -> usize {
-    SMALL_CONST[(bytes + 15) >> 4] as usize
+    SMALL[(bytes + 15) >> 4] as usize
 }
-
-/// The table as a constant, so that a request of known size folds to a number.
-const SMALL_CONST: &[u8; SMALL_MAX / 16 + 1] = &SMALL;
 
 /// Class of a medium request; `SMALL_MAX < bytes <= MEDIUM_MAX`.
 #[inline]
@@ -153,8 +159,8 @@ pub fn of(bytes: usize) -> usize {
 #[inline(always)]
 pub const fn of_fine(bytes: usize) -> usize {
     // 1..=8 mod 16, up to 120, has a class 8 bytes tighter than the next multiple of 16.
-    if bytes <= 120 && bytes != 0 && (bytes - 1) & 8 == 0 {
-        FIRST_FINE + (bytes >> 4) + ((bytes & 15 > 8) as usize)
+    if bytes.wrapping_sub(1) & 8 == 0 && bytes.wrapping_sub(1) < 120 {
+        FIRST_FINE + (bytes >> 4)
     } else {
         of_small(bytes)
     }

@@ -17,6 +17,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
+use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
 use crate::geometry::SLICE;
@@ -36,16 +37,39 @@ impl<P: Platform> Engine<P> {
             return self.free_slow(pointer);
         }
         // The meta of a page's first slice: the low 16 bits are the offset ([leaf-stays], small or medium).
-        if !self.free_local(heap, page, pointer.addr() & (SLICE - 1), pointer) {
-            self.free_slow(pointer);
+        match page.index_of(pointer.addr() & (SLICE - 1)) {
+            Some(index) if self.free_local(heap, page, index, pointer) => {}
+            _ => self.free_slow(pointer),
         }
     }
 
-    /// Frees a block of a page that this thread's heap owns. `false`: no live block starts there.
+    /// `free` of a block whose class is known from its layout: the division is by a constant, and the class is checked.
+    ///
+    /// # Safety
+    /// As [`Engine::free`].
     #[inline(always)]
-    fn free_local(&self, heap: &Heap, page: &PageMeta, offset: usize, pointer: *mut u8) -> bool {
-        let Some(index) = page.index_of(offset) else { return false };
-        // SAFETY: [state-index] the offset lies inside the page's span.
+    pub unsafe fn free_of_class(&self, pointer: *mut u8, class: usize, bytes: usize) {
+        let heap = self.platform.heap();
+        let Some(page) = self.map.meta(pointer.addr()) else { return self.free_layout_slow(pointer, bytes) };
+        let offset = pointer.addr() & (SLICE - 1);
+        let index = classes::index_of(class, offset);
+        let ours = page.owner.load(Relaxed) == heap.owner_word() && page.class() == class && index.is_some();
+        if !ours || !self.free_local(heap, page, index.unwrap_or(0), pointer) {
+            self.free_layout_slow(pointer, bytes);
+        }
+    }
+
+    /// The block belongs to another heap, or `realloc` kept it in a larger class, or the layout is wrong.
+    #[inline(never)]
+    fn free_layout_slow(&self, pointer: *mut u8, bytes: usize) {
+        // SAFETY: passed on from `free_of_class`.
+        unsafe { self.free_checked(pointer, bytes) }
+    }
+
+    /// Frees the block with an index, of a page that this thread's heap owns. `false`: it is not live.
+    #[inline(always)]
+    fn free_local(&self, heap: &Heap, page: &PageMeta, index: usize, pointer: *mut u8) -> bool {
+        // SAFETY: [state-index] the index is the quotient of an offset inside the page's span.
         let byte = unsafe { page.state(index) };
         if byte.load(Relaxed) != state::LIVE {
             return false;
@@ -86,8 +110,11 @@ impl<P: Platform> Engine<P> {
                 let offset = pointer.addr() - page.start();
                 if word != heap.owner_word() {
                     self.free_foreign(heap, page, pointer);
-                } else if !self.free_local(heap, page, offset, pointer) {
-                    self.die_not_live(page, pointer.addr());
+                } else {
+                    match page.index_of(offset) {
+                        Some(index) if self.free_local(heap, page, index, pointer) => {}
+                        _ => self.die_not_live(page, pointer.addr()),
+                    }
                 }
             }
         }

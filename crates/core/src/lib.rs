@@ -31,6 +31,7 @@ mod alloc;
 mod check;
 mod direct;
 mod engine;
+mod face;
 mod fatal;
 mod fork;
 mod free;

@@ -13,7 +13,7 @@ pub const MIN_ALIGN: usize = 16;
 pub struct Request {
     /// Bytes asked for; at most `PTRDIFF_MAX`.
     pub bytes: usize,
-    /// Alignment: a power of two, at least 16 for C.
+    /// Alignment: a power of two.
     pub align: usize,
 }
 
@@ -76,7 +76,7 @@ impl Request {
     pub fn aligned(align: usize, bytes: usize) -> Result<Request, Refusal> {
         debug_assert!(align.is_power_of_two());
         match bytes.checked_add(align) {
-            Some(sum) if sum <= REQUEST_MAX => Ok(Request { bytes, align: align.max(MIN_ALIGN) }),
+            Some(sum) if sum <= REQUEST_MAX => Ok(Request { bytes, align }),
             _ => Err(Refusal::NoMemory),
         }
     }
