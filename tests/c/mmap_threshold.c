@@ -21,6 +21,9 @@ int main(void)
     free(malloc(1));
     CHECK_EQ(mapped_by(60000), 0);
     CHECK_EQ(mapped_by(200000), 1);
+    /* Free memory may serve a request whatever its size: keep none. */
+    CHECK_EQ(mallopt(M_TRIM_THRESHOLD, 0), 1);
+    CHECK_EQ(mallopt(M_TOP_PAD, 0), 1);
     CHECK_EQ(mallopt(M_MMAP_THRESHOLD, 160000), 1);
     for (int i = 0; i < 5; i++) {
         CHECK_EQ(mapped_by(200000), 1);

@@ -104,12 +104,12 @@ static unsigned run(unsigned first, int persistent)
         if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
             struct user_regs_struct regs;
             if (ptrace(PTRACE_GETREGS, who, 0, &regs)) fail("registers");
-            if (is_ours(who, regs.rip, &low, &high)) {
+            if ((call != SYS_brk || regs.rdi != 0) && is_ours(who, regs.rip, &low, &high)) {
                 count++;
                 if (first && (count == first || (persistent && count > first))) {
-                    regs.orig_rax = -1;
-                    /* The break's own way to refuse: it returns where it still is. */
-                    regs.rax = call == SYS_brk ? 0 : -(unsigned long)error;
+                    /* The kernel refuses to move the break by telling where it is: as if that had been the question. */
+                    if (call == SYS_brk) regs.rdi = 0;
+                    else regs.orig_rax = -1, regs.rax = -(unsigned long)error;
                     if (ptrace(PTRACE_SETREGS, who, 0, &regs)) fail("registers");
                 }
             }

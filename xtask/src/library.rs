@@ -29,6 +29,9 @@ pub(crate) fn copy(context: &Context, path: &Path) -> Result<PathBuf, String> {
     let copy = context.scratch("lib")?.join("libbrkmap.so");
     std::fs::copy(path, &copy).map_err(|e| format!("cannot copy {} to {}: {e}", path.display(), copy.display()))?;
     allow_read(&copy)?;
+    // Programs linked with it ask for it by the name in its dynamic section.
+    let named = copy.with_file_name("libbrkmap.so.0");
+    std::os::unix::fs::symlink("libbrkmap.so", &named).map_err(|e| format!("cannot create {}: {e}", named.display()))?;
     Ok(copy)
 }
 
