@@ -1,0 +1,83 @@
+//! The command line: one block per verb, with its flags, help and checks.
+
+pub(crate) mod run;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Exit status for failures of brkmap itself, as `env` and `timeout` use it.
+pub(crate) const TOOL_FAILURE: u8 = 125;
+
+/// Runs any program on brkmap's malloc and shows where its memory is.
+#[derive(Parser, Debug)]
+#[command(name = "brkmap", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "First steps:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Run a program and report at its end where its memory was
+    Run(run::Arguments),
+    /// Run a program on brkmap's malloc: no report, no tracing, no cost
+    Use(UseArguments),
+    /// Print the path of the library, for LD_PRELOAD
+    LibPath,
+    /// Print a completion script
+    Completions {
+        /// Shell to complete in
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `use`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct UseArguments {
+    /// Program and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Reads the command line. Asks for help and mistakes end the process here.
+pub(crate) fn parse() -> Verb {
+    match Arguments::try_parse() {
+        Ok(arguments) => arguments.verb,
+        Err(error) => {
+            // A closed pipe is no reason to complain while complaining.
+            let _ = error.print();
+            std::process::exit(if error.use_stderr() { i32::from(TOOL_FAILURE) } else { 0 });
+        }
+    }
+}
+
+/// The whole command, for completion scripts.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_separator_is_optional_and_flags_stay_the_programs() {
+        for line in [&["brkmap", "run", "ls", "-l", "--json"][..], &["brkmap", "run", "--", "ls", "-l", "--json"]] {
+            let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("not run: {line:?}") };
+            assert_eq!(run.command, ["ls", "-l", "--json"]);
+            assert!(!run.json);
+        }
+        assert!(Arguments::try_parse_from(["brkmap", "run"]).is_err());
+        let similar = Arguments::try_parse_from(["brkmap", "ruun", "ls"]).unwrap_err().to_string();
+        assert!(similar.contains("'run'"), "{similar}");
+    }
+}

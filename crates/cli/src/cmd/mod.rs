@@ -1,0 +1,37 @@
+//! One file per verb.
+
+mod completions;
+mod run;
+
+use crate::cli::{TOOL_FAILURE, Verb};
+use std::process::ExitCode;
+
+/// Why a verb failed: the message names the thing, the cause and the remedy.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) status: u8,
+}
+
+impl Failure {
+    /// A failure of brkmap itself.
+    pub(crate) fn tool(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), status: TOOL_FAILURE }
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn dispatch(verb: Verb) -> ExitCode {
+    let result = match verb {
+        Verb::Run(arguments) => run::run(arguments),
+        Verb::Use(_) | Verb::LibPath => Err(Failure::tool("not in this version")),
+        Verb::Completions { shell } => completions::run(shell),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("brkmap: {}", failure.message);
+            ExitCode::from(failure.status)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Opens the files of a process and hands their contents to the parsers: the only place that reads `/proc/PID`.
+
+use crate::elf;
+use crate::heap::Memory;
+use crate::model::snapshot::{Executable, Snapshot};
+use crate::proc::{smaps, stat, status};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// Memory of a live process.
+pub(crate) struct ProcessMemory(pub(crate) i32);
+
+impl Memory for ProcessMemory {
+    fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < out.len() {
+            let got = crate::os::read_process(self.0, address + done as u64, &mut out[done..])?;
+            if got == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            done += got;
+        }
+        Ok(())
+    }
+}
+
+/// Remembers executables that were already inspected: a build runs the same compiler thousands of times.
+#[derive(Default)]
+pub(crate) struct Collector {
+    executables: HashMap<(u64, u64, i64), Option<Executable>>,
+}
+
+fn text(pid: i32, file: &str) -> io::Result<String> {
+    fs::read(format!("/proc/{pid}/{file}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The cheap part: memory figures and ancestry.
+pub(crate) fn status(tid: i32) -> io::Result<status::Status> {
+    text(tid, "status").map(|text| status::parse(&text))
+}
+
+impl Collector {
+    /// Facts of the file that a process runs.
+    pub(crate) fn executable(&mut self, tid: i32) -> Option<Executable> {
+        let file = File::open(format!("/proc/{tid}/exe")).ok()?;
+        let metadata = file.metadata().ok()?;
+        let key = (metadata.dev(), metadata.ino(), metadata.mtime());
+        self.executables.entry(key).or_insert_with(|| elf::inspect(file).ok()).clone()
+    }
+
+    /// All facts of a process, through any of its threads that still has the memory.
+    pub(crate) fn snapshot(&mut self, tid: i32) -> io::Result<Snapshot> {
+        let status = status(tid)?;
+        let mappings = smaps::parse(&text(tid, "smaps")?);
+        let stat = stat::parse(&text(tid, "stat")?).unwrap_or_default();
+        let words = |file| -> Vec<String> {
+            let text = text(tid, file).unwrap_or_default();
+            text.split_terminator('\0').map(str::to_owned).collect()
+        };
+        let exe = fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
+        let preload = words("environ").into_iter().find_map(|v| v.strip_prefix("LD_PRELOAD=").map(str::to_owned));
+        let mut snapshot = Snapshot {
+            status,
+            stat,
+            exe: exe.to_string_lossy().into_owned(),
+            command: words("cmdline"),
+            preload,
+            executable: self.executable(tid),
+            mappings,
+            heaps: Vec::new(),
+            heap_error: None,
+        };
+        match crate::heap::brkmap::read(&ProcessMemory(tid), &snapshot.mappings, &mut pagemap(tid)) {
+            Ok(heaps) => snapshot.heaps = heaps,
+            Err(error) => snapshot.heap_error = Some(error.to_string()),
+        }
+        Ok(snapshot)
+    }
+}
+
+/// A reader of the page table: fills `out` with the entries from an address on.
+fn pagemap(tid: i32) -> impl FnMut(u64, &mut [u8]) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let file = File::open(format!("/proc/{tid}/pagemap"));
+    move |offset, out| match &file {
+        Ok(file) => file.read_exact_at(out, offset),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
+}

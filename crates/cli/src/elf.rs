@@ -1,0 +1,95 @@
+//! What an executable file says about itself: the facts that decide whether a library can be preloaded into it.
+
+use crate::model::snapshot::Executable;
+use object::elf;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+
+type Header = elf::FileHeader64<object::Endianness>;
+
+/// Reads the facts of an open executable. A file that is no ELF yields the facts of an empty one.
+pub(crate) fn inspect(mut file: File) -> io::Result<Executable> {
+    let metadata = file.metadata()?;
+    let mut identification = [0; 16];
+    let got = file.read(&mut identification)?;
+    let mut facts = Executable {
+        is_privileged: metadata.mode() & 0o6000 != 0 || has_capabilities(&file),
+        is_32_bit: got >= 5 && identification.starts_with(b"\x7fELF") && identification[4] == elf::ELFCLASS32,
+        ..Executable::default()
+    };
+    if !facts.is_32_bit {
+        // Reads only the tables, not the whole file: browsers have executables of 200 MB.
+        read_tables(&ReadCache::new(file), &mut facts);
+    }
+    Ok(facts)
+}
+
+fn has_capabilities(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+    crate::os::has_attribute(file.as_raw_fd(), c"security.capability")
+}
+
+fn read_tables<'data, R: ReadRef<'data>>(data: R, facts: &mut Executable) {
+    let Ok(file) = ElfFile64::<object::Endianness, R>::parse(data) else { return };
+    let endian = file.endian();
+    let header: &Header = file.elf_header();
+    let Ok(segments) = header.program_headers(endian, data) else { return };
+    let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, data).ok().flatten());
+    match interpreter {
+        Some(path) => facts.interpreter = String::from_utf8_lossy(path).trim_end_matches('\0').to_owned(),
+        None => facts.is_static = true,
+    }
+    facts.is_go = file.sections().any(|section| matches!(section.name(), Ok(".go.buildinfo")));
+    for symbol in file.dynamic_symbols() {
+        match symbol.name() {
+            Ok("malloc") if symbol.is_definition() && symbol.is_global() => facts.exports_malloc = true,
+            Ok("ptrace") if symbol.is_undefined() => facts.imports_ptrace = true,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn facts(bytes: &[u8]) -> Executable {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        inspect(file).unwrap()
+    }
+
+    #[test]
+    fn this_test_is_a_dynamic_64_bit_program() {
+        let own = inspect(File::open("/proc/self/exe").unwrap()).unwrap();
+        assert!(!own.is_32_bit && !own.is_static && !own.is_go && !own.exports_malloc && !own.is_privileged);
+        assert!(own.interpreter.contains("ld-linux"), "{}", own.interpreter);
+    }
+
+    #[test]
+    fn damaged_files_are_no_error() {
+        assert_eq!(facts(b""), Executable::default());
+        assert_eq!(facts(b"#!/bin/sh\n"), Executable::default());
+        assert!(facts(b"\x7fELF\x01\x01\x01").is_32_bit);
+        let mut image = std::fs::read("/proc/self/exe").unwrap();
+        image.truncate(5000);
+        for at in 16..200 {
+            let mut bent = image.clone();
+            bent[at] ^= 0xff;
+            facts(&bent);
+        }
+    }
+
+    #[test]
+    fn a_privileged_file_is_seen() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o4755)).unwrap();
+        assert!(inspect(File::open(file.path()).unwrap()).unwrap().is_privileged);
+    }
+}

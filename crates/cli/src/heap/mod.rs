@@ -1,0 +1,51 @@
+//! Reading malloc's own structures in another process.
+
+pub(crate) mod brkmap;
+
+use std::io;
+
+/// Memory of a process, or an image of it in a test.
+pub(crate) trait Memory {
+    /// Fills `out` from `address`; an error if any byte of it is not there.
+    fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+/// Where the resident bytes of one brkmap engine are. The byte figures count resident memory only and do not overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heap {
+    /// Major, minor, patch.
+    pub(crate) version: (u16, u16, u16),
+    /// See `brkmap_wire::face`.
+    pub(crate) face: u64,
+    /// Whether the engine ever allocated.
+    pub(crate) in_use: bool,
+    /// Blocks that the program holds, without rounding.
+    pub(crate) live: u64,
+    /// What the blocks are larger than their requests (an estimate for small blocks, exact for large ones).
+    pub(crate) rounding: u64,
+    /// Free bytes on OS pages that also hold live bytes.
+    pub(crate) pinned: u64,
+    /// Whole OS pages without a live byte.
+    pub(crate) returnable: u64,
+    /// Free blocks in the lists of threads.
+    pub(crate) caches: u64,
+    /// The engine's own tables.
+    pub(crate) metadata: u64,
+    /// Number of live blocks.
+    pub(crate) live_blocks: u64,
+    /// Heaps with and without a thread.
+    pub(crate) heaps: (u64, u64),
+    /// Present mmap threshold.
+    pub(crate) mmap_threshold: u64,
+    /// The engine's counters, indexed by `brkmap_wire::Counter`.
+    pub(crate) counters: Vec<u64>,
+    /// Resident bytes explained by the figures above, per mapping of the snapshot.
+    pub(crate) explained: Vec<u64>,
+}
+
+impl Heap {
+    /// Value of a counter; 0 where the library is older than the counter.
+    pub(crate) fn counter(&self, counter: brkmap_wire::Counter) -> u64 {
+        self.counters.get(counter as usize).copied().unwrap_or(0)
+    }
+}

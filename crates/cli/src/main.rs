@@ -1,0 +1,24 @@
+//! `brkmap`: runs any program on brkmap's malloc, or watches it on its own, and says where its memory is.
+//!
+//! ```text
+//!   cli ──► cmd ──► trace ──► collect ──► proc, heap, elf      (facts)
+//!                     └──────────────────► model ──► view      (judgement, words)
+//! ```
+//! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
+
+mod cli;
+mod cmd;
+mod collect;
+mod elf;
+mod heap;
+mod model;
+mod os;
+mod proc;
+mod trace;
+mod view;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmd::dispatch(cli::parse())
+}

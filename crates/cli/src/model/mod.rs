@@ -1,0 +1,12 @@
+//! Facts in, judgement out. Everything here is pure: the same for a live process, a recording or a test.
+//!
+//! ```text
+//!   Snapshot (facts of one process) ──► Waterfall (bytes per reason) ──► Verdict (one sentence)
+//!                                 └──► InForce   (which malloc, or why not ours)
+//! ```
+
+pub(crate) mod in_force;
+pub(crate) mod process;
+pub(crate) mod snapshot;
+pub(crate) mod verdict;
+pub(crate) mod waterfall;

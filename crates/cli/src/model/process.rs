@@ -1,0 +1,145 @@
+//! What stays of a process after its end: the snapshot reduced to what the report says.
+
+use super::in_force::{self, InForce, Wanted};
+use super::snapshot::{Moment, Snapshot};
+use super::waterfall::Waterfall;
+use crate::proc::stat::Stat;
+use brkmap_wire::{COUNTERS, Counter};
+use std::time::Duration;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Outcome {
+    /// The status a shell would report.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Outcome::Code(code) => code as u8,
+            Outcome::Signal(signal) => 128u8.wrapping_add(signal as u8),
+        }
+    }
+}
+
+/// A program that the process ran before its last exec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EarlierProgram {
+    pub(crate) name: String,
+    pub(crate) peak_rss: u64,
+    /// How long before the exec it was last looked at.
+    pub(crate) age: Duration,
+}
+
+/// What malloc did, summed over the engines of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Engine {
+    pub(crate) counters: Vec<u64>,
+    pub(crate) live_blocks: u64,
+    /// Heaps with and without a thread.
+    pub(crate) heaps: (u64, u64),
+    pub(crate) mmap_threshold: u64,
+}
+
+impl Engine {
+    /// Value of a counter.
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.counters.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    fn of(snapshot: &Snapshot) -> Option<Engine> {
+        let used: Vec<_> = snapshot.heaps.iter().filter(|heap| heap.in_use).collect();
+        let counter = |index: usize| used.iter().filter_map(|heap| heap.counters.get(index)).sum();
+        (!used.is_empty()).then(|| Engine {
+            counters: (0..COUNTERS).map(counter).collect(),
+            live_blocks: used.iter().map(|heap| heap.live_blocks).sum(),
+            heaps: used.iter().fold((0, 0), |sum, heap| (sum.0 + heap.heaps.0, sum.1 + heap.heaps.1)),
+            mmap_threshold: used.iter().map(|heap| heap.mmap_threshold).max().unwrap_or(0),
+        })
+    }
+}
+
+/// One process in the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) ppid: i32,
+    pub(crate) command: Vec<String>,
+    pub(crate) exe: String,
+    pub(crate) moment: Moment,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) peak_rss: u64,
+    /// RSS as `/proc/PID/status` has it; the waterfall's own sum is the exact one.
+    pub(crate) status_rss: u64,
+    pub(crate) swap: u64,
+    pub(crate) waterfall: Waterfall,
+    pub(crate) in_force: InForce,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) heap_error: Option<String>,
+    pub(crate) stat: Stat,
+    pub(crate) earlier: Vec<EarlierProgram>,
+}
+
+/// A command line longer than this is cut: a linker's can have a megabyte.
+const COMMAND_LIMIT: usize = 4096;
+
+impl Process {
+    /// Reduces a snapshot.
+    pub(crate) fn of(pid: i32, snapshot: &Snapshot, wanted: &Wanted, moment: Moment) -> Process {
+        let waterfall = Waterfall::of(snapshot);
+        let mut room = COMMAND_LIMIT;
+        let fits = |argument: &&String| {
+            room = room.saturating_sub(argument.len() + 1);
+            room > 0
+        };
+        Process {
+            pid,
+            ppid: snapshot.status.ppid,
+            command: snapshot.command.iter().take_while(fits).cloned().collect(),
+            exe: snapshot.exe.clone(),
+            moment,
+            outcome: None,
+            // A peak below the present RSS can only come from counters that lag.
+            peak_rss: snapshot.status.peak_rss.max(waterfall.rss()),
+            status_rss: snapshot.status.rss,
+            swap: snapshot.mappings.iter().map(|mapping| mapping.swap).sum(),
+            waterfall,
+            in_force: in_force::decide(snapshot, wanted),
+            engine: Engine::of(snapshot),
+            heap_error: snapshot.heap_error.clone(),
+            stat: snapshot.stat,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// Short name of the program.
+    pub(crate) fn name(&self) -> &str {
+        let path = self.exe.strip_suffix(" (deleted)").unwrap_or(&self.exe);
+        path.rsplit('/').next().unwrap_or(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_a_shells() {
+        assert_eq!(Outcome::Code(3).status(), 3);
+        assert_eq!(Outcome::Code(255).status(), 255);
+        assert_eq!(Outcome::Signal(9).status(), 137);
+        assert_eq!(Outcome::Signal(64).status(), 192);
+    }
+
+    #[test]
+    fn long_commands_are_cut() {
+        let command = vec!["x".repeat(100); 1000];
+        let snapshot = Snapshot { command, exe: "/a/b c (deleted)".to_owned(), ..Snapshot::default() };
+        let process = Process::of(1, &snapshot, &Wanted::System, Moment::AtExit);
+        assert!(process.command.iter().map(|argument| argument.len() + 1).sum::<usize>() <= COMMAND_LIMIT);
+        assert_eq!(process.name(), "b c");
+        assert_eq!(process.engine, None);
+    }
+}

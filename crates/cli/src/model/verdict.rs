@@ -1,0 +1,163 @@
+//! One sentence about a process' memory at its last moment.
+
+use super::in_force::InForce;
+use super::waterfall::{Kind, Waterfall};
+
+/// What dominates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Not enough to talk about.
+    Small,
+    /// The wanted malloc was not in force.
+    NotInForce,
+    /// malloc's bytes cannot be seen from outside.
+    Opaque,
+    /// Blocks that the program holds.
+    Live,
+    /// Free bytes between live blocks.
+    Fragmented,
+    /// Free OS pages.
+    Returnable,
+    /// Free blocks in threads' lists.
+    ThreadCaches,
+    /// Not malloc's memory.
+    NotMalloc,
+    /// No reason reaches a quarter.
+    Mixed,
+    /// More than a twentieth has no explanation.
+    Unexplained,
+}
+
+impl Class {
+    /// Stable name for JSON.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Class::Small => "small",
+            Class::NotInForce => "not_in_force",
+            Class::Opaque => "opaque",
+            Class::Live => "live",
+            Class::Fragmented => "fragmented",
+            Class::Returnable => "returnable",
+            Class::ThreadCaches => "thread_caches",
+            Class::NotMalloc => "not_malloc",
+            Class::Mixed => "mixed",
+            Class::Unexplained => "unexplained",
+        }
+    }
+}
+
+/// The judgement and its sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) class: Class,
+    pub(crate) text: String,
+}
+
+/// Below this a process is small: its libraries alone take as much.
+const SMALL: u64 = 8 << 20;
+
+/// Bytes as MiB with one decimal, the only unit of the reports.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn classify(waterfall: &Waterfall, in_force: &InForce) -> Class {
+    let rss = waterfall.rss().max(1);
+    let is_part = |bytes: u64, percent: u64| bytes.saturating_mul(100) >= rss.saturating_mul(percent);
+    let other = rss.saturating_sub(waterfall.malloc() + waterfall.get(Kind::Unexplained));
+    match () {
+        () if in_force.reason.is_some() => Class::NotInForce,
+        () if !waterfall.ours => Class::Opaque,
+        () if rss < SMALL => Class::Small,
+        () if is_part(waterfall.get(Kind::Unexplained), 5) => Class::Unexplained,
+        () if is_part(waterfall.get(Kind::Pinned), 25) => Class::Fragmented,
+        () if is_part(waterfall.get(Kind::Returnable), 25) => Class::Returnable,
+        () if is_part(waterfall.get(Kind::Caches), 25) => Class::ThreadCaches,
+        () if is_part(other, 50) => Class::NotMalloc,
+        () if is_part(waterfall.get(Kind::Live) + waterfall.get(Kind::Rounding), 50) => Class::Live,
+        () => Class::Mixed,
+    }
+}
+
+/// Judges the last moment of a process.
+pub(crate) fn judge(waterfall: &Waterfall, in_force: &InForce) -> Verdict {
+    let class = classify(waterfall, in_force);
+    let rss = waterfall.rss();
+    let of = |bytes: u64| format!("{} of {}", mib(bytes), mib(rss));
+    let row = |kind| of(waterfall.get(kind));
+    let text = match class {
+        Class::NotInForce => {
+            let reason = in_force.reason.map_or("", |reason| reason.text());
+            format!("ran on {}: {reason}", in_force.malloc)
+        }
+        Class::Opaque => format!(
+            "{} resident at the end; what {} holds inside cannot be seen from outside yet",
+            mib(rss),
+            in_force.malloc
+        ),
+        Class::Small => format!("small: {} resident at the end, {} of it malloc's", mib(rss), mib(waterfall.malloc())),
+        Class::Live => {
+            format!("mostly live: the program still held {} at the end", of(waterfall.get(Kind::Live)))
+        }
+        Class::Fragmented => {
+            format!("fragmented: {} are free bytes that live blocks keep from going back", row(Kind::Pinned))
+        }
+        Class::Returnable => format!("held back: {} are free OS pages that could go back", row(Kind::Returnable)),
+        Class::ThreadCaches => format!("cached: {} are free blocks in the lists of threads", row(Kind::Caches)),
+        Class::NotMalloc => {
+            format!(
+                "mostly not malloc: {} are programs, files, stacks and other mappings",
+                of(rss - waterfall.malloc())
+            )
+        }
+        Class::Unexplained => format!("unclear: {} have no explanation", row(Kind::Unexplained)),
+        Class::Mixed => format!("mixed: {} at the end, no reason reaches a quarter", mib(rss)),
+    };
+    Verdict { class, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::Heap;
+    use crate::model::in_force::Reason;
+    use crate::model::snapshot::Snapshot;
+    use crate::proc::smaps::Mapping;
+
+    fn judged(heap: Heap, other: u64) -> Verdict {
+        let sum = heap.live + heap.rounding + heap.pinned + heap.returnable + heap.caches + heap.metadata;
+        let malloc = Mapping { end: 1, rss: sum, name: "[heap]".to_owned(), ..Mapping::default() };
+        let code = Mapping { end: 1, rss: other, inode: 1, executable: true, ..Mapping::default() };
+        let heap = Heap { in_use: true, explained: vec![sum, 0], ..heap };
+        let snapshot = Snapshot { mappings: vec![malloc, code], heaps: vec![heap], ..Snapshot::default() };
+        judge(&Waterfall::of(&snapshot), &InForce { malloc: "brkmap".to_owned(), reason: None })
+    }
+
+    #[test]
+    fn the_largest_reason_is_named() {
+        const MIB: u64 = 1 << 20;
+        let case = |heap: Heap, other| judged(heap, other).class;
+        assert_eq!(case(Heap { live: 90 * MIB, ..Heap::default() }, 10 * MIB), Class::Live);
+        assert_eq!(case(Heap { live: 50 * MIB, pinned: 40 * MIB, ..Heap::default() }, 10 * MIB), Class::Fragmented);
+        assert_eq!(case(Heap { live: 50 * MIB, returnable: 40 * MIB, ..Heap::default() }, 0), Class::Returnable);
+        assert_eq!(case(Heap { live: 50 * MIB, caches: 40 * MIB, ..Heap::default() }, 0), Class::ThreadCaches);
+        assert_eq!(case(Heap { live: 10 * MIB, ..Heap::default() }, 40 * MIB), Class::NotMalloc);
+        assert_eq!(case(Heap { live: MIB, ..Heap::default() }, MIB), Class::Small);
+        assert_eq!(
+            judged(Heap { live: 90 * MIB, ..Heap::default() }, 10 * MIB).text,
+            "mostly live: the program still held 90.0 MiB of 100.0 MiB at the end"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_said() {
+        let waterfall = Waterfall::of(&Snapshot::default());
+        let glibc = InForce { malloc: "glibc".to_owned(), reason: None };
+        let verdict = judge(&waterfall, &glibc);
+        assert_eq!(verdict.class, Class::Opaque);
+        assert!(verdict.text.contains("cannot be seen from outside yet"));
+        let refused = judge(&waterfall, &InForce { reason: Some(Reason::Static), ..glibc });
+        assert_eq!(refused.class, Class::NotInForce);
+        assert_eq!(refused.text, "ran on glibc: it is statically linked: no loader, no LD_PRELOAD");
+    }
+}

@@ -1,0 +1,260 @@
+//! Every resident byte under one reason.
+//!
+//! Invariant `[sum]`: the rows of a waterfall sum to its RSS, exactly. RSS is the sum over `smaps`: the kernel walks the
+//! page tables for it, while `VmRSS` may come from counters that lag behind.
+
+use super::snapshot::Snapshot;
+use crate::heap::Heap;
+use crate::proc::smaps::Mapping;
+
+/// Why bytes are resident, in the order of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Live,
+    Rounding,
+    Caches,
+    Pinned,
+    Returnable,
+    Metadata,
+    BreakHeap,
+    Anonymous,
+    Stacks,
+    Programs,
+    Files,
+    Unexplained,
+}
+
+impl Kind {
+    /// All kinds in order.
+    pub(crate) const ALL: [Kind; 12] = [
+        Kind::Live,
+        Kind::Rounding,
+        Kind::Caches,
+        Kind::Pinned,
+        Kind::Returnable,
+        Kind::Metadata,
+        Kind::BreakHeap,
+        Kind::Anonymous,
+        Kind::Stacks,
+        Kind::Programs,
+        Kind::Files,
+        Kind::Unexplained,
+    ];
+
+    /// Stable name for JSON.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Kind::Live => "live",
+            Kind::Rounding => "rounding",
+            Kind::Caches => "thread_caches",
+            Kind::Pinned => "pinned_free",
+            Kind::Returnable => "returnable",
+            Kind::Metadata => "metadata",
+            Kind::BreakHeap => "break_heap",
+            Kind::Anonymous => "other_anonymous",
+            Kind::Stacks => "stacks",
+            Kind::Programs => "programs_and_libraries",
+            Kind::Files => "other_files",
+            Kind::Unexplained => "unexplained",
+        }
+    }
+
+    /// Name in the report. `ours` tells whether brkmap's heap could be read.
+    pub(crate) fn label(self, ours: bool) -> &'static str {
+        match (self, ours) {
+            (Kind::Live, _) => "live blocks",
+            (Kind::Rounding, _) => "rounding inside blocks (estimate)",
+            (Kind::Caches, _) => "thread caches",
+            (Kind::Pinned, _) => "free, on OS pages with live blocks",
+            (Kind::Returnable, _) => "free, whole OS pages (returnable)",
+            (Kind::Metadata, _) => "malloc's own tables",
+            (Kind::BreakHeap, true) => "[heap] outside brkmap",
+            (Kind::BreakHeap, false) => "[heap] (program break)",
+            (Kind::Anonymous, true) => "other anonymous memory",
+            (Kind::Anonymous, false) => "anonymous memory",
+            (Kind::Stacks, _) => "stacks",
+            (Kind::Programs, _) => "program and libraries",
+            (Kind::Files, _) => "other files, shared memory",
+            (Kind::Unexplained, _) => "unexplained",
+        }
+    }
+
+    /// Whether malloc decides over these bytes.
+    pub(crate) fn is_malloc(self) -> bool {
+        self <= Kind::Metadata
+    }
+}
+
+/// Resident bytes by reason; see the invariant above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waterfall {
+    bytes: [u64; Kind::ALL.len()],
+    /// Whether the rows of malloc come from brkmap's own structures.
+    pub(crate) ours: bool,
+}
+
+impl Waterfall {
+    /// Bytes of one row.
+    pub(crate) fn get(&self, kind: Kind) -> u64 {
+        self.bytes[kind as usize]
+    }
+
+    /// Resident bytes: the sum of the rows.
+    pub(crate) fn rss(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// Bytes that malloc decides over.
+    pub(crate) fn malloc(&self) -> u64 {
+        Kind::ALL.iter().filter(|kind| kind.is_malloc()).map(|&kind| self.get(kind)).sum()
+    }
+
+    /// Sorts the resident bytes of a process.
+    pub(crate) fn of(snapshot: &Snapshot) -> Waterfall {
+        let mut waterfall = Waterfall { ours: snapshot.heaps.iter().any(|heap| heap.in_use), ..Waterfall::default() };
+        for heap in &snapshot.heaps {
+            waterfall.add_heap(heap);
+        }
+        let mut too_much = 0;
+        for (index, mapping) in snapshot.mappings.iter().enumerate() {
+            let explained: u64 = snapshot.heaps.iter().filter_map(|heap| heap.explained.get(index)).sum();
+            too_much += explained.saturating_sub(mapping.rss);
+            let rest = mapping.rss.saturating_sub(explained);
+            let kind = if explained > 0 && !is_break(mapping) && mapping.inode == 0 {
+                Kind::Unexplained
+            } else {
+                kind_of(&snapshot.mappings, index)
+            };
+            waterfall.bytes[kind as usize] += rest;
+        }
+        waterfall.take_back(too_much);
+        waterfall
+    }
+
+    fn add_heap(&mut self, heap: &Heap) {
+        let rows = [heap.live, heap.rounding, heap.caches, heap.pinned, heap.returnable, heap.metadata];
+        for (sum, bytes) in self.bytes.iter_mut().zip(rows) {
+            *sum += bytes;
+        }
+    }
+
+    /// The page table knows OS pages that RSS does not count (the shared page of zeros), and a running process may
+    /// shrink between the two readings. They come off the free rows first: such a page was not written.
+    fn take_back(&mut self, mut bytes: u64) {
+        for kind in [Kind::Returnable, Kind::Metadata, Kind::Pinned, Kind::Caches, Kind::Rounding, Kind::Live] {
+            let row = &mut self.bytes[kind as usize];
+            let taken = bytes.min(*row);
+            *row -= taken;
+            bytes -= taken;
+        }
+    }
+}
+
+fn is_break(mapping: &Mapping) -> bool {
+    mapping.name == "[heap]"
+}
+
+/// What a mapping is for, as far as its name and neighbours tell.
+fn kind_of(mappings: &[Mapping], index: usize) -> Kind {
+    let mapping = &mappings[index];
+    match mapping.name.as_str() {
+        "[heap]" => return Kind::BreakHeap,
+        "[vdso]" | "[vvar]" | "[vvar_vclock]" | "[vsyscall]" | "[uprobes]" => return Kind::Programs,
+        name if name.starts_with("[stack") => return Kind::Stacks,
+        name if name.starts_with("[anon:brkmap") => return Kind::Unexplained,
+        name if name.starts_with("[anon_shmem:") => return Kind::Files,
+        name if name.starts_with("[anon") => return Kind::Anonymous,
+        _ => {}
+    }
+    if mapping.inode != 0 || !mapping.name.is_empty() {
+        let is_program =
+            |other: &Mapping| other.executable && other.inode == mapping.inode && other.name == mapping.name;
+        return if mappings.iter().any(is_program) { Kind::Programs } else { Kind::Files };
+    }
+    // The zeroed data of a program or library is an anonymous mapping that begins where its file mapping ends.
+    let before = index.checked_sub(1).map(|before| &mappings[before]);
+    match before {
+        Some(data) if data.end == mapping.start && data.writable && data.inode != 0 && mapping.writable => {
+            Kind::Programs
+        }
+        // A thread's stack: libc puts an unreadable guard right below it.
+        Some(guard) if is_guard(guard, mapping) => Kind::Stacks,
+        _ => Kind::Anonymous,
+    }
+}
+
+/// Whether `guard` looks like the guard pages of the thread stack `stack`.
+fn is_guard(guard: &Mapping, stack: &Mapping) -> bool {
+    let closed = !guard.readable && !guard.writable && !guard.executable && guard.name.is_empty();
+    closed && guard.end == stack.start && guard.size() <= 64 << 10 && stack.writable && stack.size() >= 64 << 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::smaps::parse;
+
+    fn snapshot(text: &str) -> Snapshot {
+        Snapshot { mappings: parse(text), ..Snapshot::default() }
+    }
+
+    const PLAIN: &str = "\
+1000-2000 r-xp 0 0:0 7 /bin/a\nRss: 4 kB
+2000-3000 rw-p 0 0:0 7 /bin/a\nRss: 4 kB
+3000-5000 rw-p 0 0:0 0\nRss: 8 kB
+6000-9000 rw-p 0 0:0 0 [heap]\nRss: 12 kB
+a000-b000 r--p 0 0:0 9 /data\nRss: 4 kB
+c000-d000 ---p 0 0:0 0\nRss: 0 kB
+d000-30d000 rw-p 0 0:0 0\nRss: 16 kB
+400000-500000 rw-p 0 0:0 0\nRss: 20 kB
+600000-700000 rw-p 0 0:0 0 [anon:brkmap heap]\nRss: 24 kB
+800000-900000 rw-p 0 0:0 0 [stack]\nRss: 28 kB
+";
+
+    #[test]
+    fn mappings_are_sorted_by_what_they_are() {
+        let waterfall = Waterfall::of(&snapshot(PLAIN));
+        let kib = |kind| waterfall.get(kind) >> 10;
+        assert_eq!(kib(Kind::Programs), 16, "code, data and zeroed data");
+        assert_eq!(kib(Kind::BreakHeap), 12);
+        assert_eq!(kib(Kind::Files), 4);
+        assert_eq!(kib(Kind::Stacks), 16 + 28, "a thread's and the first one");
+        assert_eq!(kib(Kind::Anonymous), 20);
+        assert_eq!(kib(Kind::Unexplained), 24, "named as ours, but not explained by the heap");
+        assert_eq!(waterfall.rss() >> 10, 120);
+        assert!(!waterfall.ours);
+    }
+
+    #[test]
+    fn rows_sum_to_rss_whatever_the_heap_claims() {
+        let mut snapshot = snapshot(PLAIN);
+        let rss: u64 = snapshot.mappings.iter().map(|m| m.rss).sum();
+        for explained in [0, 4 << 10, 24 << 10, 100 << 10] {
+            let mut per_mapping = vec![0; snapshot.mappings.len()];
+            per_mapping[8] = explained;
+            snapshot.heaps = vec![Heap { in_use: true, live: explained, explained: per_mapping, ..Heap::default() }];
+            let waterfall = Waterfall::of(&snapshot);
+            assert_eq!(waterfall.rss(), rss, "explained {explained}");
+            assert_eq!(waterfall.get(Kind::Live), explained.min(24 << 10));
+        }
+    }
+
+    #[test]
+    fn pages_of_zeros_come_off_the_free_rows_first() {
+        let mut snapshot = snapshot("1000-5000 rw-p 0 0:0 0 [heap]\nRss: 8 kB\n");
+        let heap = Heap { in_use: true, live: 4096, returnable: 8192, explained: vec![12288], ..Heap::default() };
+        snapshot.heaps = vec![heap];
+        let waterfall = Waterfall::of(&snapshot);
+        assert_eq!((waterfall.get(Kind::Live), waterfall.get(Kind::Returnable)), (4096, 4096));
+        assert_eq!(waterfall.rss(), 8192);
+        assert_eq!(waterfall.malloc(), 8192);
+    }
+
+    #[test]
+    fn order_and_keys_are_one_to_one() {
+        for (index, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+            assert_eq!(Kind::ALL.iter().filter(|other| other.key() == kind.key()).count(), 1);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The few system calls that std does not offer, behind safe functions.
+//!
+//! Plain `libc` and not a wrapper crate: a tracer must pass *every* signal number through, real-time ones too, and the
+//! usual wrappers turn those into errors.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// Signals that brkmap handles itself while a program runs; the rest keep their default.
+const BLOCKED: [i32; 3] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGHUP];
+/// Signals of the terminal. They reach the program because it is in the same process group; brkmap outlives them.
+const IGNORED: [i32; 5] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+
+/// How brkmap found the signals, to hand them to the program unchanged.
+pub(crate) struct Signals {
+    mask: libc::sigset_t,
+    actions: [libc::sigaction; IGNORED.len()],
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: [valid-out-pointer] sigemptyset initialises the whole set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+fn set_of(signals: &[i32]) -> libc::sigset_t {
+    let mut set = empty_set();
+    for &signal in signals {
+        // SAFETY: [valid-out-pointer] `set` is initialised; a bad number is an error return.
+        unsafe { libc::sigaddset(&mut set, signal) };
+    }
+    set
+}
+
+fn action(handler: libc::sighandler_t) -> libc::sigaction {
+    // SAFETY: [plain-data] sigaction is integers and an optional pointer, for which zero is a value.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler;
+    action.sa_mask = empty_set();
+    action
+}
+
+impl Signals {
+    /// Prepares brkmap for the time in which a program runs.
+    pub(crate) fn take_over() -> Signals {
+        let mut mask = empty_set();
+        // SAFETY: [valid-out-pointer] both sets live on this frame.
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set_of(&BLOCKED), &mut mask) };
+        let ignore = action(libc::SIG_IGN);
+        let actions = IGNORED.map(|signal| {
+            let mut old = action(libc::SIG_DFL);
+            // SAFETY: [valid-out-pointer] both actions live on this frame.
+            unsafe { libc::sigaction(signal, &ignore, &mut old) };
+            old
+        });
+        Signals { mask, actions }
+    }
+
+    /// Gives the signals back as they were. Async-signal-safe: the forked child calls it before exec.
+    pub(crate) fn restore(&self) {
+        for (signal, old) in IGNORED.iter().zip(&self.actions) {
+            // SAFETY: [valid-out-pointer] `old` came from the kernel.
+            unsafe { libc::sigaction(*signal, old, std::ptr::null_mut()) };
+        }
+        restore_sigpipe();
+        // SAFETY: [valid-out-pointer] the mask came from the kernel.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut()) };
+    }
+}
+
+/// Whether SIGPIPE was ignored when brkmap started: Rust's start-up code ignores it and does not say what it was.
+static SIGPIPE_WAS_IGNORED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+extern "C" fn note_sigpipe() {
+    let mut old = action(libc::SIG_DFL);
+    // SAFETY: [valid-out-pointer] only asks; `old` lives on this frame.
+    unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut old) };
+    SIGPIPE_WAS_IGNORED.store(old.sa_sigaction == libc::SIG_IGN, std::sync::atomic::Ordering::Relaxed);
+}
+
+// SAFETY: [init-array] the section holds pointers to C functions that run once before main; this is one of them.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE_SIGPIPE: extern "C" fn() = note_sigpipe;
+
+/// Undoes what Rust's start-up did to SIGPIPE. Async-signal-safe.
+pub(crate) fn restore_sigpipe() {
+    let handler = match SIGPIPE_WAS_IGNORED.load(std::sync::atomic::Ordering::Relaxed) {
+        true => libc::SIG_IGN,
+        false => libc::SIG_DFL,
+    };
+    // SAFETY: [valid-out-pointer] the action lives on this frame.
+    unsafe { libc::sigaction(libc::SIGPIPE, &action(handler), std::ptr::null_mut()) };
+}
+
+/// What ended a wait for signals.
+pub(crate) enum Woken {
+    /// A child or tracee changed.
+    Child,
+    /// Somebody sent this signal to brkmap and means the program.
+    Forward(i32),
+    /// Nothing for the given time.
+    Timeout,
+}
+
+/// Sleeps until a child changes, a signal arrives or `limit` has passed.
+pub(crate) fn wait_for_signal(limit: Duration) -> Woken {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let time = libc::timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
+    // SAFETY: [valid-out-pointer] all three live on this frame.
+    let signal = unsafe { libc::sigtimedwait(&set_of(&BLOCKED), info.as_mut_ptr(), &time) };
+    match signal {
+        libc::SIGCHLD => Woken::Child,
+        libc::SIGTERM | libc::SIGHUP => {
+            // SAFETY: [plain-data] zeroed above and filled by the kernel.
+            let code = unsafe { info.assume_init() }.si_code;
+            // The kernel's own SIGHUP (the terminal went away) reached the program as well.
+            if code <= 0 { Woken::Forward(signal) } else { Woken::Timeout }
+        }
+        _ => Woken::Timeout,
+    }
+}
+
+/// Sends a signal.
+pub(crate) fn kill(pid: i32, signal: i32) {
+    // SAFETY: [no-memory] kill touches no memory of ours.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Stops brkmap itself, as the shell expects of a job whose program was stopped from the keyboard.
+pub(crate) fn stop_self() {
+    // SAFETY: [no-memory] raise touches no memory of ours.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Process group of a process.
+pub(crate) fn process_group(pid: i32) -> i32 {
+    // SAFETY: [no-memory] getpgid touches no memory of ours.
+    unsafe { libc::getpgid(pid) }
+}
+
+/// The user brkmap acts for.
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: [no-memory] geteuid cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Width of the terminal behind a descriptor, in columns.
+pub(crate) fn terminal_width(fd: i32) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: [valid-out-pointer] TIOCGWINSZ fills one winsize.
+    let ok = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &mut size) } == 0;
+    (ok && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Copies memory of another process; returns how many bytes came (fewer at the end of what is mapped).
+pub(crate) fn read_process(pid: i32, address: u64, out: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: out.len() };
+    // SAFETY: [valid-out-pointer] the local part is `out`; the remote part is checked by the kernel.
+    let got = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
+    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as usize) }
+}
+
+/// A file without a name that holds `bytes` and cannot be changed any more.
+pub(crate) fn sealed_memory_file(name: &std::ffi::CStr, bytes: &[u8]) -> io::Result<std::fs::File> {
+    use std::io::Write;
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: [valid-out-pointer] the name is a C string.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: [owned-fd] memfd_create gave us this descriptor just now.
+    let mut file = unsafe { std::fs::File::from_raw_fd(fd) };
+    file.write_all(bytes)?;
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: [no-memory] fcntl with an integer argument.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
+/// Whether a file has an extended attribute.
+pub(crate) fn has_attribute(fd: i32, name: &std::ffi::CStr) -> bool {
+    // SAFETY: [no-memory] a null buffer of length 0 only asks for the size.
+    unsafe { libc::fgetxattr(fd, name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
+}
+
+/// Clock ticks per second, the unit of times in `/proc/PID/stat`.
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: [no-memory] sysconf touches no memory of ours.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+}

@@ -1,0 +1,6 @@
+//! What the kernel tells about a process: text (or words) in, values out. Nothing here opens a file.
+
+pub(crate) mod pagemap;
+pub(crate) mod smaps;
+pub(crate) mod stat;
+pub(crate) mod status;

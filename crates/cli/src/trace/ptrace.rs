@@ -1,0 +1,169 @@
+//! ptrace and wait4 as values. Only what a seizing tracer without system-call stops needs.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// What happened to a child or tracee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Ended with this code.
+    Exited(i32),
+    /// Ended by this signal.
+    Killed(i32),
+    /// About to receive a signal; it has to be passed on.
+    Signal(i32),
+    /// Stopped with its group by this signal; has to be left stopped until SIGCONT.
+    GroupStop(i32),
+    /// A new tracee's first stop, or the end of a group stop.
+    Started,
+    /// Made a child or a thread; `shares_memory` is true for vfork and posix_spawn.
+    Forked { shares_memory: bool },
+    /// Runs a new program; the old memory is gone.
+    Exec,
+    /// In the kernel's exit path, memory still there.
+    Exiting,
+}
+
+/// Resources of an ended process, with those of its children that it waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+    pub(crate) minor_faults: u64,
+    pub(crate) major_faults: u64,
+    /// Highest RSS of the process or of one of these children.
+    pub(crate) peak_rss: u64,
+}
+
+/// One result of [`wait_any`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    pub(crate) tid: i32,
+    pub(crate) change: Change,
+    pub(crate) usage: Usage,
+}
+
+/// Decodes a wait status of a seized tracee.
+pub(crate) fn decode(status: i32) -> Option<Change> {
+    if libc::WIFEXITED(status) {
+        return Some(Change::Exited(libc::WEXITSTATUS(status)));
+    }
+    if libc::WIFSIGNALED(status) {
+        return Some(Change::Killed(libc::WTERMSIG(status)));
+    }
+    if !libc::WIFSTOPPED(status) {
+        return None;
+    }
+    let signal = libc::WSTOPSIG(status);
+    Some(match status >> 16 {
+        0 => Change::Signal(signal),
+        libc::PTRACE_EVENT_STOP => match signal {
+            libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Change::GroupStop(signal),
+            _ => Change::Started,
+        },
+        libc::PTRACE_EVENT_VFORK => Change::Forked { shares_memory: true },
+        libc::PTRACE_EVENT_EXEC => Change::Exec,
+        libc::PTRACE_EVENT_EXIT => Change::Exiting,
+        _ => Change::Forked { shares_memory: false },
+    })
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000)
+}
+
+/// Takes the next change of any child or tracee. `None` when nothing waits; an error (`ECHILD`) when nobody is left.
+pub(crate) fn wait_any() -> io::Result<Option<Event>> {
+    loop {
+        let mut status = 0;
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: [valid-out-pointer] both live on this frame.
+        let tid =
+            unsafe { libc::wait4(-1, &mut status, libc::__WALL | libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr()) };
+        match tid {
+            0 => return Ok(None),
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() == io::ErrorKind::Interrupted {
+                    continue;
+                }
+                return Err(error);
+            }
+            _ => {}
+        }
+        let Some(change) = decode(status) else { continue };
+        // SAFETY: [plain-data] zeroed above and filled by the kernel.
+        let raw = unsafe { usage.assume_init() };
+        let usage = Usage {
+            user: duration(raw.ru_utime),
+            system: duration(raw.ru_stime),
+            minor_faults: raw.ru_minflt as u64,
+            major_faults: raw.ru_majflt as u64,
+            peak_rss: raw.ru_maxrss as u64 * 1024,
+        };
+        return Ok(Some(Event { tid, change, usage }));
+    }
+}
+
+fn request(request: libc::c_uint, tid: i32, data: usize) -> io::Result<()> {
+    // SAFETY: [ptrace-no-memory] the requests used here take integers; the one that writes has its own function.
+    let result = unsafe { libc::ptrace(request, tid, std::ptr::null_mut::<libc::c_void>(), data) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Becomes the tracer of a process without stopping it; follows its children, threads and execs and sees its end.
+pub(crate) fn seize(pid: i32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACEEXIT
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC;
+    request(libc::PTRACE_SEIZE, pid, options as usize)
+}
+
+/// Lets a stopped tracee run, with a signal or 0.
+pub(crate) fn resume(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_CONT, tid, signal as usize)
+}
+
+/// Leaves a tracee in its group stop; SIGCONT will end it.
+pub(crate) fn listen(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_LISTEN, tid, 0)
+}
+
+/// Stops being the tracer of a stopped tracee.
+pub(crate) fn detach(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, tid, 0)
+}
+
+/// What belongs to the last event: the new process, or the former thread id after an exec.
+pub(crate) fn event_message(tid: i32) -> io::Result<i32> {
+    let mut message: libc::c_ulong = 0;
+    // SAFETY: [valid-out-pointer] PTRACE_GETEVENTMSG writes one unsigned long.
+    let result =
+        unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, tid, std::ptr::null_mut::<libc::c_void>(), &raw mut message) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(message as i32) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_states_are_told_apart() {
+        assert_eq!(decode(3 << 8), Some(Change::Exited(3)));
+        assert_eq!(decode(9), Some(Change::Killed(9)));
+        assert_eq!(decode(0x80 | 11), Some(Change::Killed(11)), "with a core dump");
+        assert_eq!(decode(libc::SIGUSR1 << 8 | 0x7f), Some(Change::Signal(libc::SIGUSR1)));
+        assert_eq!(decode(40 << 8 | 0x7f), Some(Change::Signal(40)), "real-time signals pass");
+        let stop = libc::PTRACE_EVENT_STOP << 16 | 0x7f;
+        assert_eq!(decode(stop | libc::SIGTSTP << 8), Some(Change::GroupStop(libc::SIGTSTP)));
+        assert_eq!(decode(stop | libc::SIGTRAP << 8), Some(Change::Started));
+        let event = |number: i32| decode(number << 16 | libc::SIGTRAP << 8 | 0x7f);
+        assert_eq!(event(libc::PTRACE_EVENT_EXIT), Some(Change::Exiting));
+        assert_eq!(event(libc::PTRACE_EVENT_EXEC), Some(Change::Exec));
+        assert_eq!(event(libc::PTRACE_EVENT_VFORK), Some(Change::Forked { shares_memory: true }));
+        assert_eq!(event(libc::PTRACE_EVENT_CLONE), Some(Change::Forked { shares_memory: false }));
+    }
+}

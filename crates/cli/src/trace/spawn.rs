@@ -1,0 +1,114 @@
+//! Starts the program so that it can be seized before its first instruction.
+//!
+//! `std::process::Command` does not fit: its `spawn` returns only after the exec, and the exec has to wait until the
+//! child is seized by this thread.
+
+use crate::os::Signals;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+/// A program ready to start: everything the child needs, allocated before the fork.
+pub(crate) struct Program {
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// A started child that waits for [`Waiting::go`] before it execs.
+pub(crate) struct Waiting {
+    pub(crate) pid: i32,
+    gate: OwnedFd,
+    failure: OwnedFd,
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    CString::new(text.into_vec()).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, "an argument or environment variable contains a zero byte")
+    })
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: [valid-out-pointer] pipe2 fills two descriptors.
+    if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: [owned-fd] both were made just now.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+impl Program {
+    /// Prepares a command line with an environment.
+    pub(crate) fn new(command: &[OsString], environment: Vec<(OsString, OsString)>) -> io::Result<Program> {
+        let arguments = command.iter().cloned().map(c_string).collect::<io::Result<_>>()?;
+        let environment = environment
+            .into_iter()
+            .map(|(mut name, value)| {
+                name.push("=");
+                name.push(value);
+                c_string(name)
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Program { arguments, environment })
+    }
+
+    /// Replaces this process by the program. Returns only on failure.
+    pub(crate) fn exec(&self) -> io::Error {
+        let pointers =
+            |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+        let (argv, envp) = (pointers(&self.arguments), pointers(&self.environment));
+        // SAFETY: [null-terminated] both arrays end with a null pointer and point to live C strings.
+        unsafe { libc::execvpe(argv[0], argv.as_ptr(), envp.as_ptr()) };
+        io::Error::last_os_error()
+    }
+
+    /// Forks the child. `signals` are given back to it before its exec.
+    pub(crate) fn start(&self, signals: &Signals) -> io::Result<Waiting> {
+        let (gate_read, gate) = pipe()?;
+        let (failure, failure_write) = pipe()?;
+        // SAFETY: [single-thread] brkmap has one thread here, so the child may use everything.
+        let pid = unsafe { libc::fork() };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if pid == 0 {
+            drop((gate, failure));
+            let mut byte = 0u8;
+            // SAFETY: [valid-out-pointer] one byte on this frame. No byte means that brkmap is gone.
+            let got = unsafe { libc::read(gate_read.as_raw_fd(), (&raw mut byte).cast(), 1) };
+            if got == 1 {
+                signals.restore();
+                let error = self.exec().raw_os_error().unwrap_or(libc::EIO);
+                let word = error.to_ne_bytes();
+                // SAFETY: [valid-out-pointer] four bytes of an array on this frame.
+                unsafe { libc::write(failure_write.as_raw_fd(), word.as_ptr().cast(), 4) };
+            }
+            // SAFETY: [no-memory] ends the child without running brkmap's exit handlers.
+            unsafe { libc::_exit(127) };
+        }
+        Ok(Waiting { pid, gate, failure })
+    }
+}
+
+impl Waiting {
+    /// Opens the gate; the returned end tells whether the exec failed.
+    pub(crate) fn go(self) -> io::Result<ExecResult> {
+        use std::io::Write;
+        std::fs::File::from(self.gate).write_all(b"x")?;
+        Ok(ExecResult(self.failure))
+    }
+}
+
+/// Where the child writes the errno of a failed exec; closed by a successful one.
+pub(crate) struct ExecResult(OwnedFd);
+
+impl ExecResult {
+    /// The errno of the failed exec, once the child has ended or run its program.
+    pub(crate) fn failure(self) -> Option<io::Error> {
+        use std::io::Read;
+        let mut word = [0; 4];
+        std::fs::File::from(self.0).read_exact(&mut word).ok()?;
+        Some(io::Error::from_raw_os_error(i32::from_ne_bytes(word)))
+    }
+}
