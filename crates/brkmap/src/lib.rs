@@ -77,7 +77,7 @@ unsafe impl GlobalAlloc for BrkMap {
             // SAFETY: dealloc's contract; the class is checked against the block's page.
             Some(class) => unsafe { ENGINE.free_of_class(block, class, layout.size()) },
             // SAFETY: dealloc's contract.
-            None => unsafe { ENGINE.free_checked(block, layout.size()) },
+            None => unsafe { ENGINE.free_checked(block, layout.size(), layout.align()) },
         }
     }
 

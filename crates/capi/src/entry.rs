@@ -139,14 +139,14 @@ pub unsafe extern "C" fn cfree(block: *mut u8) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(block: *mut u8, bytes: usize) {
     // SAFETY: free's contract.
-    unsafe { ENGINE.free_checked(block, bytes) }
+    unsafe { ENGINE.free_checked(block, bytes, 1) }
 }
 
 /// C23: `free` of a block that was allocated with `align` and `bytes`; checked.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, bytes: usize) {
+pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, align: usize, bytes: usize) {
     // SAFETY: free's contract.
-    unsafe { ENGINE.free_checked(block, bytes) }
+    unsafe { ENGINE.free_checked(block, bytes, align) }
 }
 
 /// Bytes that may be used in the block; 0 for null.

@@ -62,6 +62,12 @@ pub extern "C" fn mallinfo() -> mallinfo_t {
     ENGINE.stats().into()
 }
 
+/// [`mallinfo`] under libc's own name.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_mallinfo() -> mallinfo_t {
+    mallinfo()
+}
+
 /// Text on the stack, written with one call: nothing here allocates or is a cancellation point.
 struct Buffer {
     text: [u8; 1536],

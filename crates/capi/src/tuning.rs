@@ -38,6 +38,12 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     done as c_int
 }
 
+/// [`mallopt`] under libc's own name.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_mallopt(parameter: c_int, value: c_int) -> c_int {
+    mallopt(parameter, value)
+}
+
 /// Returns everything returnable but `pad` bytes at the top of the break; 1 if something went back.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {

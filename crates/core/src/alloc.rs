@@ -91,7 +91,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Makes sure that the list of a class has a block.
-    fn fill_list(&self, heap: &Heap, class: usize) -> bool {
+    pub(crate) fn fill_list(&self, heap: &Heap, class: usize) -> bool {
         !heap.bins[class].list.load(Relaxed).is_null() || self.refill(heap, class)
     }
 

@@ -63,7 +63,7 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn free_layout_slow(&self, pointer: *mut u8, bytes: usize) {
         // SAFETY: passed on from `free_of_class`.
-        unsafe { self.free_checked(pointer, bytes) }
+        unsafe { self.free_checked(pointer, bytes, 1) }
     }
 
     /// Frees the block with an index, of a page that this thread's heap owns. `false`: it is not live.
@@ -155,28 +155,36 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// `free_sized`, `free_aligned_sized`, Rust's `dealloc`: `bytes` must be a size that this block may have been
-    /// allocated with.
+    /// `free_sized`, `free_aligned_sized`, Rust's `dealloc`: the block must be one that a request for `bytes` at `align` (or
+    /// a `realloc` to `bytes`) may have led to.
     ///
     /// # Safety
     /// As [`Engine::free`].
-    pub unsafe fn free_checked(&self, pointer: *mut u8, bytes: usize) {
+    pub unsafe fn free_checked(&self, pointer: *mut u8, bytes: usize, align: usize) {
         if !pointer.is_null() {
-            let usable = self.usable_size(pointer);
-            if bytes > usable || self.is_too_small(pointer, bytes, usable) {
-                return self.die(Misuse::SizeMismatch, pointer.addr(), Some(bytes));
+            match self.block_at(pointer) {
+                Some((page, usable)) if self.may_serve(page, usable, bytes, align) => {}
+                Some(_) => return self.die(Misuse::SizeMismatch, pointer.addr(), Some(bytes)),
+                // No live block: `free` says which misuse it is.
+                None => {}
             }
         }
         // SAFETY: passed on.
         unsafe { self.free(pointer) }
     }
 
-    /// Could a request of `bytes` never have led to this block? Aligned requests and blocks kept by `realloc` may be
-    /// much smaller than their class, so only runs and mappings, whose request is known, can tell exactly.
-    fn is_too_small(&self, pointer: *mut u8, bytes: usize, usable: usize) -> bool {
-        match self.map.meta(pointer.addr()).map(|page| (page, page.owner.load(Acquire))) {
-            Some((page, owner::RUN | owner::DIRECT)) => page.requested() != bytes,
-            _ => bytes < usable / 8,
+    /// Runs and mappings know what was asked for. A block of a class serves the requests that lead to the class, and those
+    /// that `realloc` leaves where they are (see `Engine::keeps`).
+    fn may_serve(&self, page: &PageMeta, usable: usize, bytes: usize, align: usize) -> bool {
+        match page.owner.load(Acquire) {
+            owner::RUN | owner::DIRECT => page.requested() == bytes,
+            _ => {
+                Self::keeps(usable, bytes)
+                    || bytes <= usable
+                        && align.is_power_of_two()
+                        && align <= classes::MEDIUM_MAX
+                        && classes::of_aligned(bytes, align) == Some(page.class())
+            }
         }
     }
 

@@ -30,18 +30,27 @@ impl<P: Platform> Engine<P> {
             owner::DIRECT if bytes >= SLICE && aligned => {
                 let may = if request.align <= self.os_page() { Move::Allowed } else { Move::Forbidden };
                 let moved = self.remap_direct(page, pointer, bytes, may);
-                if !moved.is_null() || bytes <= usable {
-                    return if moved.is_null() { pointer } else { moved };
+                if !moved.is_null() {
+                    return moved;
+                }
+                if bytes <= usable {
+                    page.set_requested(bytes);
+                    return pointer;
                 }
             }
             owner::RUN if bytes > MEDIUM_MAX && aligned && self.resize_run(page, bytes) => return pointer,
             owner::RUN | owner::DIRECT => {}
-            // A block is kept while at least half of it stays in use: programs shrink a little and grow again.
-            _ if aligned && bytes <= usable && (bytes >= usable / 2 || usable <= 64) => return pointer,
+            _ if aligned && Self::keeps(usable, bytes) => return pointer,
             _ => {}
         }
         // SAFETY: passed on.
         unsafe { self.reallocate_by_copy(pointer, usable, request) }
+    }
+
+    /// Does `realloc` to `bytes` leave a block of a class where it is? While at least half of it stays in use: programs
+    /// shrink a little and grow again.
+    pub(crate) fn keeps(usable: usize, bytes: usize) -> bool {
+        bytes <= usable && (bytes >= usable / 2 || usable <= 64)
     }
 
     unsafe fn reallocate_by_copy(&self, pointer: *mut u8, usable: usize, request: Request) -> *mut u8 {
@@ -50,7 +59,15 @@ impl<P: Platform> Engine<P> {
         if block.is_null() {
             // A shrink never fails: the block is large enough.
             let keep = request.bytes <= usable && pointer.addr() & (request.align - 1) == 0;
-            return if keep { pointer } else { null_mut() };
+            if !keep {
+                return null_mut();
+            }
+            if let Some((page, _)) = self.block_at(pointer) {
+                if page.owner.load(Acquire) <= owner::DIRECT {
+                    page.set_requested(request.bytes);
+                }
+            }
+            return pointer;
         }
         // SAFETY: both blocks hold the smaller size, and they are different blocks; the old one is given up.
         unsafe {

@@ -45,6 +45,9 @@ pub(crate) struct Span {
     pub(crate) zero: bool,
 }
 
+/// Free slices that stay with their origin.
+const PLENTY: usize = 16;
+
 impl Spans {
     pub(crate) const fn new() -> Spans {
         Spans {
@@ -93,18 +96,28 @@ impl<P: Platform> Engine<P> {
     /// Takes `slices` consecutive slices: free ones of the preferred origin, free ones of the other, then fresh ones.
     pub(crate) fn take_span(&self, spans: &mut Spans, slices: usize, origin: Origin) -> Option<Span> {
         let other = if origin == Origin::Break { Origin::Region } else { Origin::Break };
-        let free = self.find(slices, origin).or_else(|| self.find(slices, other));
-        let first = match free {
-            Some(first) => first,
-            None => {
-                let grown = self.grow(spans, slices, origin) || self.grow(spans, slices, other);
-                if !grown {
-                    return None;
-                }
-                self.find(slices, origin).or_else(|| self.find(slices, other))?
-            }
+        let found = || {
+            let own = self.find(slices, origin);
+            own.or_else(|| if self.is_plenty(slices) { self.find(slices, other) } else { None })
         };
+        let mut first = found();
+        for growth in [origin, origin, other, other] {
+            if first.is_some() {
+                break;
+            }
+            // Twice, because a run does not cross a leaf: what came first may lie on both sides of the border.
+            if self.grow(spans, slices, growth) {
+                first = found().or_else(|| self.find(slices, other));
+            }
+        }
+        let first = first.or_else(|| self.find(slices, other))?;
         Some(self.claim(spans, first, slices))
+    }
+
+    /// Is so much free that one origin's heaps may live off the other's? A little is left to those who freed it.
+    fn is_plenty(&self, slices: usize) -> bool {
+        let free: u32 = self.map.leaves().map(|leaf| leaf.free_slices.load(Relaxed)).sum();
+        free as usize >= slices + PLENTY
     }
 
     fn grow(&self, spans: &mut Spans, slices: usize, origin: Origin) -> bool {

@@ -14,13 +14,15 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
-use crate::classes::CLASSES;
+use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
 use crate::heap::{EMPTY_HEAP, Heap, Origin};
 use crate::lifecycle::ACTIVE;
 
 /// Heaps of which one attach asks whether their thread still exists.
 const DEAD_ASKED: usize = 8;
+/// Bytes that `__cxa_thread_atexit_impl` allocates: a record of four words (glibc 2.18 and later).
+const REGISTRATION: usize = 32;
 
 impl<P: Platform> Engine<P> {
     /// All heaps, the newest first.
@@ -55,7 +57,11 @@ impl<P: Platform> Engine<P> {
         self.leave(&self.stray_lock, entered);
         let heap = heap?;
         self.platform.set_heap(heap);
-        self.platform.at_thread_exit();
+        // libc ends the program if the registration finds no memory, so it is not asked before the block is at hand.
+        // Unregistered, the heap is recovered when somebody sees that the thread is gone.
+        if self.with_gate(heap, || self.fill_list(heap, classes::of_small(REGISTRATION))) {
+            self.platform.at_thread_exit();
+        }
         Some(heap)
     }
 
