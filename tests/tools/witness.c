@@ -14,6 +14,26 @@ static int is_brkmap(struct dl_phdr_info *info, size_t size, void *found)
     return 0;
 }
 
+/* The object whose malloc the process uses. An executable at a fixed address may have the stub through which it calls
+ * malloc as the function's address everywhere; then the answer is the first library that defines it. */
+static const char *owner_of_malloc(void)
+{
+    Dl_info info = {0};
+    ElfW(Sym) *symbol = NULL;
+    struct link_map *object = NULL;
+    void *at = dlsym(RTLD_DEFAULT, "malloc");
+    if (!at || !dladdr1(at, &info, (void **)&symbol, RTLD_DL_SYMENT)) return "?";
+    if (symbol && symbol->st_shndx != SHN_UNDEF) return info.dli_fname;
+    if (!dladdr1(at, &info, (void **)&object, RTLD_DL_LINKMAP)) return "?";
+    for (object = object->l_next; object; object = object->l_next) {
+        void *handle = object->l_name[0] ? dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+        void *found = handle ? dlsym(handle, "malloc") : NULL;
+        Dl_info of = {0};
+        if (found && dladdr(found, &of) && (ElfW(Addr))of.dli_fbase == object->l_addr) return object->l_name;
+    }
+    return "?";
+}
+
 static char *append(char *at, const char *end, const char *text)
 {
     while (*text && at < end) *at++ = *text++;
@@ -28,14 +48,12 @@ __attribute__((constructor)) static void witness(void)
     ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
     if (length <= 0) return;
     executable[length] = 0;
-    Dl_info info = {0};
-    dladdr(dlsym(RTLD_DEFAULT, "malloc"), &info);
     int loaded = 0;
     dl_iterate_phdr(is_brkmap, &loaded);
     const char *end = line + sizeof line - 8;
     char *at = append(line, end, executable);
     at = append(at, end, "\t");
-    at = append(at, end, info.dli_fname ? info.dli_fname : "?");
+    at = append(at, end, owner_of_malloc());
     at = append(at, end, loaded ? "\t1\n" : "\t0\n");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) return;
