@@ -31,7 +31,8 @@ pub(crate) fn copy(context: &Context, path: &Path) -> Result<PathBuf, String> {
     allow_read(&copy)?;
     // Programs linked with it ask for it by the name in its dynamic section.
     let named = copy.with_file_name("libbrkmap.so.0");
-    std::os::unix::fs::symlink("libbrkmap.so", &named).map_err(|e| format!("cannot create {}: {e}", named.display()))?;
+    std::os::unix::fs::symlink("libbrkmap.so", &named)
+        .map_err(|e| format!("cannot create {}: {e}", named.display()))?;
     Ok(copy)
 }
 

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
-//! `lib-path` names the one library that everything after it uses), the C behaviour programs, the fault programs, the
-//! real programs. `FILTER` is a substring of a check's name as the output shows it (`c/errno`, `programs/git`).
+//! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
+//! fault programs, the real programs. `FILTER` is a substring of a check's name as the output shows it (`c/errno`,
+//! `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ mod process;
 mod programs;
 mod report;
 mod rust_checks;
+mod symbols;
 mod tools;
 
 use context::Context;
@@ -80,6 +82,7 @@ fn test(args: &[String]) -> Result<bool, String> {
         }
         tools::ensure(context, install);
         rust_checks::run(context);
+        symbols::run(context);
         behaviour::run(context);
         faults::run(context);
         programs::run(context);
