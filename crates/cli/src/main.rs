@@ -10,6 +10,7 @@ mod cli;
 mod cmd;
 mod collect;
 mod elf;
+mod embed;
 mod heap;
 mod model;
 mod os;

@@ -197,3 +197,22 @@ pub(crate) fn ticks_per_second() -> u64 {
     // SAFETY: [no-memory] sysconf touches no memory of ours.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
 }
+
+/// Whether programs and libraries on the file system of `path` cannot be mapped for execution.
+pub(crate) fn is_mounted_noexec(path: &std::path::Path) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+    let folder = std::fs::File::open(path)?;
+    let mut facts = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: [valid-out-pointer] fstatvfs fills one statvfs.
+    if unsafe { libc::fstatvfs(folder.as_raw_fd(), facts.as_mut_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: [plain-data] zeroed above and filled by libc.
+    Ok(unsafe { facts.assume_init() }.f_flag & libc::ST_NOEXEC != 0)
+}
+
+/// Lets a descriptor survive exec.
+pub(crate) fn keep_across_exec(fd: i32) -> io::Result<()> {
+    // SAFETY: [no-memory] fcntl with an integer argument.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

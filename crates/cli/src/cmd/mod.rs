@@ -1,7 +1,9 @@
 //! One file per verb.
 
 mod completions;
+mod lib_path;
 mod run;
+mod use_;
 
 use crate::cli::{TOOL_FAILURE, Verb};
 use std::process::ExitCode;
@@ -24,7 +26,8 @@ impl Failure {
 pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments),
-        Verb::Use(_) | Verb::LibPath => Err(Failure::tool("not in this version")),
+        Verb::Use(arguments) => use_::run(&arguments),
+        Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
     };
     match result {

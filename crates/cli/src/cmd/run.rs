@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::cli::run::{Alloc, Arguments};
+use crate::embed::{self, Library};
 use crate::model::in_force::Wanted;
 use crate::trace::{self, Program};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
@@ -15,8 +16,10 @@ use std::path::{Path, PathBuf};
 /// Runs the program, then reports.
 pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let (preload, wanted) = choose(&arguments.alloc)?;
+    // `preload` holds the library open where it is a file in memory, until the report is written.
+    let path = preload.as_ref().map(Preload::path);
     let output = arguments.output.as_deref().map(|path| create(path, arguments.force)).transpose()?;
-    let program = Program::new(&arguments.command, environment(preload.as_deref()))
+    let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
     let no_trace = no_trace(&arguments);
     let run = trace::run(&program, wanted.clone(), no_trace)
@@ -35,11 +38,29 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     Ok(status)
 }
 
+/// What is preloaded.
+enum Preload {
+    Own(Library),
+    Foreign(PathBuf),
+}
+
+impl Preload {
+    fn path(&self) -> PathBuf {
+        match self {
+            Preload::Own(library) => library.path(),
+            Preload::Foreign(path) => path.clone(),
+        }
+    }
+}
+
 /// What to preload and what to expect of it.
-fn choose(alloc: &Alloc) -> Result<(Option<PathBuf>, Wanted), Failure> {
+fn choose(alloc: &Alloc) -> Result<(Option<Preload>, Wanted), Failure> {
     match alloc {
         Alloc::System => Ok((None, Wanted::System)),
-        Alloc::Brkmap => Err(Failure::tool("not in this version; use --alloc system")),
+        Alloc::Brkmap => {
+            let library = embed::unpack(|name| std::env::var_os(name)).map_err(Failure::tool)?;
+            Ok((Some(Preload::Own(library)), Wanted::Brkmap))
+        }
         Alloc::Library(path) => {
             let failure = |cause: String| Failure::tool(format!("cannot preload {}: {cause}", path.display()));
             let full = path.canonicalize().map_err(|error| failure(error.to_string()))?;
@@ -47,7 +68,7 @@ fn choose(alloc: &Alloc) -> Result<(Option<PathBuf>, Wanted), Failure> {
                 return Err(failure("its path contains a space or a colon, which LD_PRELOAD cannot hold".to_owned()));
             }
             let name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            Ok((Some(full), Wanted::Library(name)))
+            Ok((Some(Preload::Foreign(full)), Wanted::Library(name)))
         }
     }
 }
