@@ -8,7 +8,8 @@
 static const char *owner(const char *name, const char *version)
 {
     Dl_info info;
-    void *at = version ? dlvsym(RTLD_DEFAULT, name, version) : dlsym(RTLD_DEFAULT, name);
+    void *at = dlsym(RTLD_DEFAULT, name);
+    if (!at && version) at = dlvsym(RTLD_DEFAULT, name, version);
     if (!at) check_failed(__FILE__, __LINE__, "symbol exists: ", name);
     CHECK(dladdr(at, &info) != 0);
     return info.dli_fname;

@@ -3,7 +3,8 @@
 //! ```text
 //! cargo xtask test [--no-install] [--library PATH] [FILTER]
 //!                                            everything that has to hold, in one order; exit 1 if anything does not
-//! cargo xtask instructions [FILTER]          instructions of real programs against glibc, under callgrind
+//! cargo xtask instructions [--no-install] [--library PATH] [FILTER]
+//!                                            instructions of real programs against glibc, under callgrind
 //! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! ```
@@ -32,7 +33,7 @@ use context::Context;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FILTER]
-       cargo xtask instructions [FILTER]
+       cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak
        cargo xtask bench [ARGS…]";
 
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
     let verb = args.next();
     let rest: Vec<String> = args.collect();
     let done = match verb.as_deref() {
-        Some("test") => test(&rest),
-        Some("instructions") => with_context(rest.first().cloned(), instructions::run),
+        Some("test") => with_context(&rest, test),
+        Some("instructions") => with_context(&rest, instructions::run),
         Some("soak") => rust_checks::soak(),
         Some("bench") => rust_checks::bench(&rest),
         Some("help" | "--help" | "-h") => {
@@ -62,40 +63,47 @@ fn main() -> ExitCode {
     }
 }
 
-fn test(args: &[String]) -> Result<bool, String> {
-    let mut install = tools::Install::Missing;
-    let mut filter = None;
-    let mut library = None;
+/// The arguments of a task that checks the library.
+struct Options {
+    install: tools::Install,
+    library: Option<String>,
+    filter: Option<String>,
+}
+
+fn options(args: &[String]) -> Result<Options, String> {
+    let mut options = Options { install: tools::Install::Missing, library: None, filter: None };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--no-install" => install = tools::Install::Never,
-            "--library" => library = Some(args.next().ok_or("--library needs a PATH")?),
+            "--no-install" => options.install = tools::Install::Never,
+            "--library" => options.library = Some(args.next().ok_or("--library needs a PATH")?.clone()),
             flag if flag.starts_with('-') => return Err(format!("unknown flag `{flag}`\n{USAGE}")),
-            _ if filter.is_some() => return Err(format!("one FILTER at most, got `{arg}` as a second\n{USAGE}")),
-            text => filter = Some(text.to_owned()),
+            _ if options.filter.is_some() => {
+                return Err(format!("one FILTER at most, got `{arg}` as a second\n{USAGE}"));
+            }
+            text => options.filter = Some(text.to_owned()),
         }
     }
-    with_context(filter, |context| {
-        if let Some(path) = library {
-            context.use_library(path.as_ref())?;
-        }
-        tools::ensure(context, install);
-        rust_checks::run(context);
-        symbols::run(context);
-        behaviour::run(context);
-        faults::run(context);
-        programs::run(context);
-        context.report.finish()
-    })
+    Ok(options)
 }
 
-fn with_context(
-    filter: Option<String>,
-    task: impl FnOnce(&mut Context) -> Result<bool, String>,
-) -> Result<bool, String> {
-    let mut context = Context::new(filter)?;
-    let done = task(&mut context);
+fn test(context: &mut Context) -> Result<bool, String> {
+    rust_checks::run(context);
+    symbols::run(context);
+    behaviour::run(context);
+    faults::run(context);
+    programs::run(context);
+    context.report.finish()
+}
+
+fn with_context(args: &[String], task: fn(&mut Context) -> Result<bool, String>) -> Result<bool, String> {
+    let options = options(args)?;
+    let mut context = Context::new(options.filter)?;
+    let done = options
+        .library
+        .map_or(Ok(()), |path| context.use_library(path.as_ref()))
+        .map(|()| tools::ensure(&mut context, options.install))
+        .and_then(|()| task(&mut context));
     context.clean();
     done
 }
