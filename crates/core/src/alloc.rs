@@ -217,15 +217,17 @@ impl<P: Platform> Engine<P> {
     fn allocate_run(&self, bytes: usize, fill: Fill) -> *mut u8 {
         let slices = bytes.max(1).div_ceil(SLICE);
         let Some(heap) = self.heap_or_attach() else { return core::ptr::null_mut() };
-        let Some(span) = self.with_spans(|spans| self.take_span(spans, slices, heap.origin())) else {
-            return core::ptr::null_mut();
-        };
+        let span = self.with_spans(|spans| {
+            let span = self.take_span(spans, slices, heap.origin())?;
+            self.tally(Counter::RunLiveBytes, (slices * SLICE) as isize);
+            Some(span)
+        });
+        let Some(span) = span else { return core::ptr::null_mut() };
         let page = self.page(span.first);
         page.set_span_bytes(slices * SLICE);
         page.set_requested(bytes);
         page.slice.store(span.first, Relaxed);
         page.owner.store(owner::RUN, Release);
-        self.count(Counter::RunLiveBytes, (slices * SLICE) as u64);
         let block = core::ptr::with_exposed_provenance_mut::<u8>(span.start());
         if fill == Fill::Zero && !span.zero {
             // SAFETY: the span is ours and holds `bytes`.

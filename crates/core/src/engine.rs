@@ -193,6 +193,12 @@ impl<P: Platform> Engine<P> {
         self.counters[counter as usize].fetch_sub(by, Relaxed);
     }
 
+    /// Adds to a counter that changes under the store's lock alone: no locked instruction.
+    pub(crate) fn tally(&self, counter: Counter, by: isize) {
+        let cell = &self.counters[counter as usize];
+        cell.store(cell.load(Relaxed).wrapping_add_signed(by as i64), Relaxed);
+    }
+
     /// A counter's value.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Relaxed)

@@ -147,7 +147,7 @@ impl<P: Platform> Engine<P> {
             let bytes = page.span_bytes();
             page.owner.store(owner::NONE, Relaxed);
             self.return_span(spans, page.slice.load(Relaxed), bytes / SLICE);
-            self.uncount(Counter::RunLiveBytes, bytes as u64);
+            self.tally(Counter::RunLiveBytes, -(bytes as isize));
             true
         });
         if !freed {

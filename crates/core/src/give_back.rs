@@ -95,7 +95,7 @@ impl<P: Platform> Engine<P> {
                     return bytes;
                 }
                 leaf.dirty.fill(first, count, false);
-                leaf.dirty_slices.fetch_sub(count as u32, Relaxed);
+                leaf.change_dirty(-(count as i32));
                 spans.dirty -= count;
                 bytes += count * SLICE;
                 at = first + count;

@@ -94,6 +94,16 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
+    /// Corrects the number of free slices. Under the store's lock.
+    pub(crate) fn change_free(&self, by: i32) {
+        self.free_slices.store(self.free_slices.load(Relaxed).wrapping_add_signed(by), Relaxed);
+    }
+
+    /// Corrects the number of dirty slices. Under the store's lock.
+    pub(crate) fn change_dirty(&self, by: i32) {
+        self.dirty_slices.store(self.dirty_slices.load(Relaxed).wrapping_add_signed(by), Relaxed);
+    }
+
     pub(crate) fn first_slice(&self) -> u32 {
         self.first_slice.load(Relaxed) as u32
     }

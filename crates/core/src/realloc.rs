@@ -87,19 +87,15 @@ impl<P: Platform> Engine<P> {
         let done = self.with_spans(|spans| {
             if want < have {
                 self.return_span(spans, first + want as u32, have - want);
-                true
-            } else {
-                want == have || self.extend_span(spans, first + have as u32, want - have).is_some()
+            } else if want > have && self.extend_span(spans, first + have as u32, want - have).is_none() {
+                return false;
             }
+            self.tally(Counter::RunLiveBytes, (want as isize - have as isize) * SLICE as isize);
+            true
         });
         if done {
             page.set_span_bytes(want * SLICE);
             page.set_requested(bytes);
-            if want > have {
-                self.count(Counter::RunLiveBytes, ((want - have) * SLICE) as u64);
-            } else {
-                self.uncount(Counter::RunLiveBytes, ((have - want) * SLICE) as u64);
-            }
         }
         done
     }

@@ -148,12 +148,12 @@ impl<P: Platform> Engine<P> {
         let leaf = self.owning_leaf(first);
         let index = first as usize % LEAF_SLICES;
         leaf.free.fill(index, slices, false);
-        leaf.free_slices.fetch_sub(slices as u32, Relaxed);
+        leaf.change_free(-(slices as i32));
         let dirty = leaf.dirty.fill(index, slices, false);
-        leaf.dirty_slices.fetch_sub(dirty as u32, Relaxed);
+        leaf.change_dirty(-(dirty as i32));
         spans.dirty -= dirty;
         spans.used += slices;
-        self.count(Counter::UsedSliceBytes, (slices * SLICE) as u64);
+        self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
         Span { first, zero: dirty == 0 }
     }
@@ -173,12 +173,12 @@ impl<P: Platform> Engine<P> {
         let leaf = self.owning_leaf(first);
         let index = first as usize % LEAF_SLICES;
         leaf.free.fill(index, slices, true);
-        leaf.free_slices.fetch_add(slices as u32, Relaxed);
+        leaf.change_free(slices as i32);
         leaf.dirty.fill(index, slices, true);
-        leaf.dirty_slices.fetch_add(slices as u32, Relaxed);
+        leaf.change_dirty(slices as i32);
         spans.dirty += slices;
         spans.used -= slices;
-        self.uncount(Counter::UsedSliceBytes, (slices * SLICE) as u64);
+        self.tally(Counter::UsedSliceBytes, -((slices * SLICE) as isize));
         self.note_budget(spans);
     }
 
@@ -191,9 +191,9 @@ impl<P: Platform> Engine<P> {
             leaf.owned.fill(index, count, true);
             leaf.free.fill(index, count, true);
             leaf.on_break.fill(index, count, origin == Origin::Break);
-            leaf.free_slices.fetch_add(count as u32, Relaxed);
+            leaf.change_free(count as i32);
         });
-        self.count(Counter::OwnedBytes, (slices * SLICE) as u64);
+        self.tally(Counter::OwnedBytes, (slices * SLICE) as isize);
         true
     }
 
@@ -203,12 +203,12 @@ impl<P: Platform> Engine<P> {
             leaf.owned.fill(index, count, false);
             leaf.free.fill(index, count, false);
             leaf.on_break.fill(index, count, false);
-            leaf.free_slices.fetch_sub(count as u32, Relaxed);
+            leaf.change_free(-(count as i32));
             let dirty = leaf.dirty.fill(index, count, false);
-            leaf.dirty_slices.fetch_sub(dirty as u32, Relaxed);
+            leaf.change_dirty(-(dirty as i32));
             spans.dirty -= dirty;
         });
-        self.uncount(Counter::OwnedBytes, (slices * SLICE) as u64);
+        self.tally(Counter::OwnedBytes, -((slices * SLICE) as isize));
     }
 
     /// Makes the leaves that cover some slices.
