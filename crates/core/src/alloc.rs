@@ -24,6 +24,11 @@ use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
 use crate::policy::{self, Mechanism};
 use crate::request::{MIN_ALIGN, Request};
 
+/// Tells the compiler that what calls this is off the straight path.
+#[cold]
+#[inline(always)]
+fn rare() {}
+
 /// Shall the block read as zero?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fill {
@@ -50,11 +55,12 @@ impl<P: Platform> Engine<P> {
         let bin = in_register(unsafe { heap.bins.get_unchecked(class) });
         let mut block = bin.list.load(Relaxed);
         if block.is_null() {
+            rare();
             // SAFETY: [bin-page].
             let page = unsafe { &*bin.page.load(Relaxed) };
             block = page.local.load(Relaxed);
             if block.is_null() {
-                return self.allocate_slow(class, bytes);
+                return self.allocate_slow(bytes, class);
             }
             // Swap in what was freed meanwhile; all that is carved is out now ([page-counter]).
             page.local.store(no_block(), Relaxed);
@@ -80,7 +86,7 @@ impl<P: Platform> Engine<P> {
     /// The list and its page have nothing.
     #[cold]
     #[inline(never)]
-    fn allocate_slow(&self, class: usize, bytes: usize) -> *mut u8 {
+    fn allocate_slow(&self, bytes: usize, class: usize) -> *mut u8 {
         let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
         heap.sample(class, bytes);
         if !self.with_gate(heap, || self.fill_list(heap, class)) {

@@ -36,9 +36,9 @@ impl<P: Platform> Engine<P> {
         if page.owner.load(Relaxed) != heap.owner_word() {
             return self.free_slow(pointer);
         }
-        // The meta of a page's first slice: the low 16 bits are the offset ([leaf-stays], small or medium).
-        match page.index_of(pointer.addr() & (SLICE - 1)) {
-            Some(index) if self.free_local(heap, page, index, pointer) => {}
+        // The meta of a page's first slice: the low 16 bits of the pointer are the offset.
+        match page.small_index_of(pointer.addr() & (SLICE - 1)) {
+            Some(index) if self.free_local(page, index, pointer) => {}
             _ => self.free_slow(pointer),
         }
     }
@@ -54,7 +54,7 @@ impl<P: Platform> Engine<P> {
         let offset = pointer.addr() & (SLICE - 1);
         let index = classes::index_of(class, offset);
         let ours = page.owner.load(Relaxed) == heap.owner_word() && page.class() == class && index.is_some();
-        if !ours || !self.free_local(heap, page, index.unwrap_or(0), pointer) {
+        if !ours || !self.free_local(page, index.unwrap_or(0), pointer) {
             self.free_layout_slow(pointer, bytes);
         }
     }
@@ -68,7 +68,7 @@ impl<P: Platform> Engine<P> {
 
     /// Frees the block with an index, of a page that this thread's heap owns. `false`: it is not live.
     #[inline(always)]
-    fn free_local(&self, heap: &Heap, page: &PageMeta, index: usize, pointer: *mut u8) -> bool {
+    fn free_local(&self, page: &PageMeta, index: usize, pointer: *mut u8) -> bool {
         // SAFETY: [state-index] the index is the quotient of an offset inside the page's span.
         let byte = unsafe { page.state(index) };
         if byte.load(Relaxed) != state::LIVE {
@@ -82,7 +82,7 @@ impl<P: Platform> Engine<P> {
         let counter = page.counter.load(Relaxed) - 1;
         page.counter.store(counter, Relaxed);
         if counter <= 0 {
-            self.page_event(heap, page);
+            self.page_event(page);
         }
         true
     }
@@ -112,7 +112,7 @@ impl<P: Platform> Engine<P> {
                     self.free_foreign(heap, page, pointer);
                 } else {
                     match page.index_of(offset) {
-                        Some(index) if self.free_local(heap, page, index, pointer) => {}
+                        Some(index) if self.free_local(page, index, pointer) => {}
                         _ => self.die_not_live(page, pointer.addr()),
                     }
                 }

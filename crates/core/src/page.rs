@@ -203,7 +203,13 @@ impl PageMeta {
         unsafe { &*self.states.load(Relaxed).add(index) }
     }
 
-    /// Index of the block at `offset`, if a block starts there.
+    /// Index of the block at `offset` of a small page, if a block starts there.
+    #[inline(always)]
+    pub(crate) fn small_index_of(&self, offset: usize) -> Option<usize> {
+        classes::divide(offset, self.magic.load(Relaxed))
+    }
+
+    /// Index of the block at `offset`, if a block starts there; for pages of any length.
     #[inline(always)]
     pub(crate) fn index_of(&self, offset: usize) -> Option<usize> {
         let index = (offset as u64 * self.magic.load(Relaxed) as u64 >> 32) as usize;

@@ -185,7 +185,8 @@ impl<P: Platform> Engine<P> {
     /// The owner freed the block that makes the counter of a page fire.
     #[cold]
     #[inline(never)]
-    pub(crate) fn page_event(&self, heap: &Heap, page: &PageMeta) {
+    pub(crate) fn page_event(&self, page: &PageMeta) {
+        let heap = self.platform.heap();
         self.with_gate(heap, || self.settle(heap, page));
     }
 
