@@ -107,11 +107,11 @@ impl<P: Platform> Engine<P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn free_direct(&self, page: &PageMeta, pointer: *mut u8) {
-        let bytes = page.span_bytes();
+        let (bytes, requested) = (page.span_bytes(), page.requested());
         if !self.unregister_direct(page, pointer.addr()) {
             return self.die(Misuse::InvalidFree, pointer.addr(), None);
         }
-        self.move_threshold(bytes);
+        self.move_threshold(requested);
         let Some(start) = NonNull::new(pointer) else { return };
         // SAFETY: the mapping was ours and the block is free.
         if unsafe { self.kernel().unmap(start, bytes) } {
@@ -123,12 +123,15 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// glibc's dynamic threshold: see `policy`.
-    fn move_threshold(&self, freed: usize) {
+    /// glibc's dynamic threshold: see `policy`. `requested` are the bytes of the freed block as the program had asked.
+    fn move_threshold(&self, requested: usize) {
         if self.tunables.fixed.load(Relaxed) != 0 {
             return;
         }
-        if let Some(moved) = policy::on_mapping_freed(freed, self.tunables.mmap_threshold.load(Relaxed)) {
+        if let Some(moved) = policy::on_mapping_freed(
+            policy::chunk(requested, self.os_page.load(Relaxed)),
+            self.tunables.mmap_threshold.load(Relaxed),
+        ) {
             self.tunables.mmap_threshold.store(moved.mmap, Relaxed);
             self.tunables.trim_threshold.store(moved.trim, Relaxed);
             self.count(Counter::ThresholdMoves, 1);

@@ -121,7 +121,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// A block of a page that another heap owns. The swap decides which of two threads that free it at once was first.
-    fn free_foreign(&self, heap: &Heap, page: &PageMeta, pointer: *mut u8) {
+    fn free_foreign(&self, heap: &'static Heap, page: &PageMeta, pointer: *mut u8) {
         match self.state_of(page, pointer.addr()) {
             Some(byte) if byte.load(Relaxed) == state::LIVE && byte.swap(state::FREED, Acquire) == state::LIVE => {
                 self.free_remote(heap, page, pointer.cast());

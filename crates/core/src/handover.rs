@@ -17,9 +17,10 @@ use crate::page::{Block, PageMeta};
 
 impl<P: Platform> Engine<P> {
     /// Frees a block (its state is FREED already) of a page that another heap owns.
-    pub(crate) fn free_remote(&self, heap: &Heap, page: &PageMeta, block: *mut Block) {
+    pub(crate) fn free_remote(&self, heap: &'static Heap, page: &PageMeta, block: *mut Block) {
+        // A thread that only frees gets a heap too, to collect in. One that is past its end hands over one by one.
+        let heap = if heap.is_empty_heap() && !heap.is_ended_heap() { self.attach().unwrap_or(heap) } else { heap };
         if heap.is_empty_heap() {
-            // No heap to collect in (the thread only frees, or is past its end): one by one.
             let entered = self.enter(&self.stray_lock);
             self.hand_over(page, block, block);
             self.leave(&self.stray_lock, entered);

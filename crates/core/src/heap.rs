@@ -60,6 +60,8 @@ pub struct Heap {
     pub(crate) ring: [AtomicU32; CLASSES],
     pub(crate) parcels: [Parcel; PARCELS],
     pub(crate) parcel_bytes: Cell<usize>,
+    /// Pages of this heap.
+    pub(crate) pages: Cell<u32>,
     pub(crate) samples: [Sample; CLASSES],
     /// Pages with blocks that other threads freed.
     pub(crate) queue: PageQueue,
@@ -82,6 +84,10 @@ unsafe impl Send for Heap {}
 /// The page that stands for none: it has nothing to give. Never written.
 pub(crate) static EMPTY_PAGE: PageMeta = PageMeta::EMPTY;
 
+/// The heap of a thread whose end began and that has given its heap back: as [`EMPTY_HEAP`], but what it still frees does
+/// not get it another one.
+pub(crate) static ENDED_HEAP: Heap = Heap::new();
+
 /// The heap of a thread that has none: every path through it ends in the slow one. Never written.
 pub static EMPTY_HEAP: Heap = Heap::new();
 
@@ -102,6 +108,7 @@ impl Heap {
                 }
             }; PARCELS],
             parcel_bytes: Cell::new(0),
+            pages: Cell::new(0),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
             queue: PageQueue::new(),
             lifecycle: Lifecycle::new(IDLE),
@@ -115,7 +122,13 @@ impl Heap {
     /// Is this the heap of a thread that has none?
     #[inline]
     pub(crate) fn is_empty_heap(&self) -> bool {
-        core::ptr::eq(self, &EMPTY_HEAP)
+        core::ptr::eq(self, &EMPTY_HEAP) || self.is_ended_heap()
+    }
+
+    /// Is this the heap of a thread whose end began?
+    #[inline]
+    pub(crate) fn is_ended_heap(&self) -> bool {
+        core::ptr::eq(self, &ENDED_HEAP)
     }
 
     /// The owner word that this heap's pages carry.

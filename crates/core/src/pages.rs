@@ -52,12 +52,14 @@ impl<P: Platform> Engine<P> {
             meta.slice.store(span.first, Relaxed);
             meta.owner.store(owner::INTERIOR, Release);
         }
+        heap.pages.set(heap.pages.get() + 1);
         page.owner.store(heap.owner_word(), Release);
         Some(page)
     }
 
     /// Gives an empty page back to the store. It is on no ring and its remote word is quiet ([queued-lives]).
-    pub(crate) fn release_page(&self, page: &PageMeta) {
+    pub(crate) fn release_page(&self, heap: &Heap, page: &PageMeta) {
+        heap.pages.set(heap.pages.get() - 1);
         let class = page.class();
         let slices = classes::slices(class);
         let first = page.slice.load(Relaxed);
@@ -171,7 +173,7 @@ impl<P: Platform> Engine<P> {
         }
         if out == 0 && page.remote.is_quiet() && !self.keeps_empty(heap, page) {
             self.ring_remove(heap, page);
-            self.release_page(page);
+            self.release_page(heap, page);
         }
     }
 

@@ -30,7 +30,13 @@ pub fn mechanism(bytes: usize, threshold: usize, mappings: usize, mappings_max: 
     if bytes >= threshold && mappings < mappings_max { Mechanism::Mapping } else { Mechanism::Run }
 }
 
-/// A direct mapping of `bytes` (page-rounded) is freed: the new thresholds, if they move. A program that frees a mapped
+/// Bytes of the mapping that glibc makes for a request: with its header, in whole OS pages. The thresholds are compared
+/// with this, so the next block of the same size lies below a threshold that its predecessor moved.
+pub fn chunk(requested: usize, os_page: usize) -> usize {
+    requested.saturating_add(16).checked_next_multiple_of(os_page).unwrap_or(usize::MAX)
+}
+
+/// A direct mapping whose [`chunk`] has `bytes` is freed: the new thresholds, if they move. A program that frees a mapped
 /// block of a size will want such a block again; from the heap it comes without page faults.
 pub fn on_mapping_freed(bytes: usize, threshold: usize) -> Option<Thresholds> {
     (bytes > threshold && bytes <= THRESHOLD_MAX).then_some(Thresholds { mmap: bytes, trim: 2 * bytes })
@@ -85,6 +91,8 @@ mod tests {
             Some(Thresholds { mmap: THRESHOLD_MAX, trim: 2 * THRESHOLD_MAX })
         );
         assert_eq!(on_mapping_freed(THRESHOLD_MAX + 4096, start), None);
+        let moved = on_mapping_freed(chunk(8 << 20, 4096), start).unwrap();
+        assert_eq!(mechanism(8 << 20, moved.mmap, 0, MMAP_MAX_START), Mechanism::Run);
     }
 
     #[test]

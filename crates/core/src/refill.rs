@@ -95,6 +95,8 @@ impl<P: Platform> Engine<P> {
             let page = self.partial_page(other, class);
             if let Some(page) = page {
                 // Frees that saw the old owner queue the page there; it is passed on (`drain_queue`).
+                other.pages.set(other.pages.get() - 1);
+                heap.pages.set(heap.pages.get() + 1);
                 page.owner.store(heap.owner_word(), Release);
                 self.count(Counter::PagesAdopted, 1);
             }

@@ -16,11 +16,13 @@ use brkmap_wire::Counter;
 
 use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
-use crate::heap::{EMPTY_HEAP, Heap, Origin};
+use crate::heap::{ENDED_HEAP, Heap, Origin};
 use crate::lifecycle::ACTIVE;
 
 /// Heaps of which one attach asks whether their thread still exists.
 const DEAD_ASKED: usize = 8;
+/// Pages that an idle heap keeps with its lists.
+const PAGES_KEPT: u32 = 8;
 /// Bytes that `__cxa_thread_atexit_impl` allocates: a record of four words (glibc 2.18 and later).
 const REGISTRATION: usize = 32;
 
@@ -44,7 +46,7 @@ impl<P: Platform> Engine<P> {
     }
 
     #[cold]
-    fn attach(&self) -> Option<&'static Heap> {
+    pub(crate) fn attach(&self) -> Option<&'static Heap> {
         self.start();
         let entered = self.enter(&self.stray_lock);
         let thread = self.kernel().thread_id();
@@ -131,12 +133,15 @@ impl<P: Platform> Engine<P> {
         self.with_gate(heap, || {
             self.send_all(heap);
             self.drain_queue(heap);
-            for class in 0..CLASSES {
-                self.retire_current(heap, class);
-                self.release_empty(heap, class);
+            // A few pages wait for the next thread as they are, so that short threads cost little.
+            if heap.pages.get() > PAGES_KEPT {
+                for class in 0..CLASSES {
+                    self.retire_current(heap, class);
+                    self.release_empty(heap, class);
+                }
             }
         });
-        self.platform.set_heap(&EMPTY_HEAP);
+        self.platform.set_heap(&ENDED_HEAP);
         heap.thread.store(0, Relaxed);
         heap.lifecycle.abandon();
         self.idle.fetch_add(1, Relaxed);
@@ -153,7 +158,7 @@ impl<P: Platform> Engine<P> {
             slice = page.next.load(Relaxed);
             if page.out() == 0 && page.remote.is_quiet() {
                 self.ring_remove(heap, page);
-                self.release_page(page);
+                self.release_page(heap, page);
             }
         }
     }
