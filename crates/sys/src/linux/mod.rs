@@ -264,6 +264,7 @@ fn random_of_start() -> u64 {
 
 /// See [`in_register`](crate::in_register).
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "only the number passes; nothing behind it is touched")]
 pub(crate) fn in_register<T>(reference: &T) -> &T {
     let mut address: *const T = reference;
     // SAFETY: [register] the instruction is empty: the address comes out as it went in.

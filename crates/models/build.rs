@@ -1,0 +1,169 @@
+//! Writes the mutants: the engine's protocol files with one mistake each.
+//!
+//! A model that never fails proves nothing. Each mutant is the engine's own source with one line changed; if that line is
+//! no longer there exactly once, the build stops, so mutants cannot fall behind the engine.
+
+use std::path::Path;
+use std::{env, fs};
+
+/// A mistake: name of the mutant, file of the engine, what is there, what is put there instead.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "remote_push_publishes_relaxed",
+        file: "remote",
+        from: "(seen, head | QUEUED, Ordering::Release, Ordering::Relaxed)",
+        to: "(seen, head | QUEUED, Ordering::Relaxed, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "remote_push_stores",
+        file: "remote",
+        from: "match self.0.compare_exchange_weak(seen, head | QUEUED, Ordering::Release, Ordering::Relaxed) {\n                Ok(_) => return seen & QUEUED == 0,\n                Err(now) => seen = now,\n            }",
+        to: "self.0.store(head | QUEUED, Ordering::Release);\n            if true { return seen & QUEUED == 0; }\n            seen = 0;",
+    },
+    Mutant {
+        name: "remote_unqueue_loads_and_stores",
+        file: "remote",
+        from: "self.0.swap(0, Ordering::Acquire) & !QUEUED",
+        to: "{ let seen = self.0.load(Ordering::Acquire); self.0.store(0, Ordering::Relaxed); seen & !QUEUED }",
+    },
+    Mutant {
+        name: "remote_unqueue_keeps_the_bit",
+        file: "remote",
+        from: "self.0.swap(0, Ordering::Acquire) & !QUEUED",
+        to: "self.0.fetch_and(QUEUED, Ordering::Acquire) & !QUEUED",
+    },
+    Mutant {
+        name: "remote_push_always_queues",
+        file: "remote",
+        from: "Ok(_) => return seen & QUEUED == 0,",
+        to: "Ok(_) => return true,",
+    },
+    Mutant {
+        name: "remote_queue_taken_by_load_and_store",
+        file: "remote",
+        from: "self.0.swap(0, Ordering::Acquire) }",
+        to: "{ let seen = self.0.load(Ordering::Acquire); self.0.store(0, Ordering::Relaxed); seen } }",
+    },
+    Mutant {
+        name: "remote_queue_links_after_publishing",
+        file: "remote",
+        from: "set_next(seen);\n            match self.0.compare_exchange_weak(seen, page, Ordering::Release, Ordering::Relaxed) {\n                Ok(_) => return,",
+        to: "match self.0.compare_exchange_weak(seen, page, Ordering::Release, Ordering::Relaxed) {\n                Ok(_) => return set_next(seen),",
+    },
+    Mutant {
+        name: "lifecycle_tend_without_fence",
+        file: "lifecycle",
+        from: "fence(Ordering::SeqCst);",
+        to: "let _ = fence;",
+    },
+    Mutant {
+        name: "lifecycle_tend_looks_once",
+        file: "lifecycle",
+        from: "drain();\n            self.0.store(IDLE, Ordering::Release);",
+        to: "drain();\n            self.0.store(IDLE, Ordering::Release);\n            return;",
+    },
+    Mutant {
+        name: "lifecycle_tend_checks_before_idle",
+        file: "lifecycle",
+        from: "drain();\n            self.0.store(IDLE, Ordering::Release);",
+        to: "drain();\n            let more = waiting();\n            self.0.store(IDLE, Ordering::Release);\n            if !more { return; }",
+    },
+    Mutant {
+        name: "lifecycle_adopt_loads_and_stores",
+        file: "lifecycle",
+        from: "self.0.compare_exchange(IDLE, ACTIVE, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+        to: "if self.0.load(Ordering::Acquire) == IDLE { self.0.store(ACTIVE, Ordering::Relaxed); true } else { false }",
+    },
+    Mutant {
+        name: "lifecycle_hold_relaxed",
+        file: "lifecycle",
+        from: "self.0.compare_exchange(IDLE, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+        to: "self.0.compare_exchange(IDLE, BUSY, Ordering::Relaxed, Ordering::Relaxed).is_ok()",
+    },
+    Mutant {
+        name: "once_claims_by_load_and_store",
+        file: "once",
+        from: "match self.0.compare_exchange(NEW, RUNNING, Ordering::Acquire, Ordering::Acquire) {",
+        to: "let seen = self.0.load(Ordering::Acquire);\n        if seen == NEW { self.0.store(RUNNING, Ordering::Relaxed); }\n        match if seen == NEW { Ok(seen) } else { Err(seen) } {",
+    },
+    Mutant {
+        name: "once_opens_before_it_is_complete",
+        file: "once",
+        from: "first();\n                self.0.store(DONE, Ordering::Release);",
+        to: "self.0.store(DONE, Ordering::Release);\n                first();",
+    },
+    Mutant {
+        name: "once_completes_relaxed",
+        file: "once",
+        from: "self.0.store(DONE, Ordering::Release);",
+        to: "self.0.store(DONE, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "once_wakes_one",
+        file: "once",
+        from: "parking.wake(&self.0, Wake::All);",
+        to: "parking.wake(&self.0, Wake::One);",
+    },
+    Mutant {
+        name: "lock_takes_without_contended",
+        file: "lock",
+        from: "self.0.compare_exchange(0, me | CONTENDED, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+        to: "self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+    },
+    Mutant {
+        name: "lock_releases_relaxed",
+        file: "lock",
+        from: "self.0.swap(0, Ordering::Release)",
+        to: "self.0.swap(0, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "lock_acquires_relaxed",
+        file: "lock",
+        from: "match self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {",
+        to: "match self.0.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) {",
+    },
+    Mutant {
+        name: "lock_wakes_nobody",
+        file: "lock",
+        from: "parking.wake(&self.0, Wake::One);",
+        to: "let _ = parking;",
+    },
+    Mutant {
+        name: "lock_sleeps_unmarked",
+        file: "lock",
+        from: "let marked = word | CONTENDED;",
+        to: "let marked = word;",
+    },
+];
+
+fn main() {
+    println!("cargo::rustc-cfg=loom");
+    println!("cargo::rerun-if-changed=build.rs");
+    let output = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    let engine = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../core/src");
+    for mutant in MUTANTS {
+        let path = engine.join(mutant.file).with_extension("rs");
+        println!("cargo::rerun-if-changed={}", path.display());
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let places = source.matches(mutant.from).count();
+        assert!(
+            places == 1,
+            "mutant {}: found {places} times in {}, expected once; adapt build.rs to the engine:\n{}",
+            mutant.name,
+            path.display(),
+            mutant.from
+        );
+        // An included file may not open with documentation of its own.
+        let source = source.replace(mutant.from, mutant.to);
+        let lines: Vec<&str> = source.lines().filter(|line| !line.starts_with("//!")).collect();
+        fs::write(Path::new(&output).join(mutant.name).with_extension("rs"), lines.join("\n"))
+            .expect("OUT_DIR is writable");
+    }
+}
