@@ -1,5 +1,6 @@
 /* behaviour: every block is aligned to 16 bytes, also malloc(1) and calloc(1, 8)
  * source: x86-64 psABI (max_align_t); glibc manual, "Aligned Memory Blocks"
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /* behaviour: alignments up to 1 GiB work, with sizes from 0 to three times the alignment
  * source: posix_memalign(3) (no upper bound but memory)
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 /* behaviour: aligned_alloc takes every power of two, with any size; 0 and other alignments are NULL and EINVAL
  * source: C23 7.24.3.1; glibc 2.38 NEWS (aligned_alloc)
  * glibc: differs (2.36 rounds a bad alignment up, as memalign does; the rule is glibc 2.38's)
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,5 +1,6 @@
 /* behaviour: aligned_alloc needs no size that is a multiple of the alignment
  * source: C17 DR 460; glibc manual, "Aligned Memory Blocks"
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -2,6 +2,7 @@
  *   starts, with other threads at work
  * source: pthread_atfork(3); POSIX 2017 pthread_atfork() rationale
  * preload: lib_atfork
+ * ways: preload behind
  */
 #include "check.h"
 #include <pthread.h>

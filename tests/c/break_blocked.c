@@ -1,5 +1,6 @@
 /* behaviour: with a mapping right above the break malloc goes on from mappings, and the break does not move
  * source: brk(2) ENOMEM; glibc tst-malloc-alternate-path (the contract it states)
+ * ways: preload thread
  */
 #include "check.h"
 #include <sys/mman.h>

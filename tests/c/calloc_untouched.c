@@ -1,5 +1,6 @@
 /* behaviour: a fresh huge calloc does not touch its memory
  * source: glibc malloc.c (calloc of mapped chunks); expected by sparse users such as numpy.zeros
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /* behaviour: calloc is zero on memory that was used before, at every size, after a trim, in any thread, with M_PERTURB on
  * source: calloc(3); mallopt(3) M_PERTURB ("except for calloc")
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -107,4 +107,36 @@ __attribute__((constructor)) static void check_force(void)
 }
 #endif
 
+#ifdef IN_THREAD
+/* The whole test runs in a thread, while another one allocates now and then. */
+#include <pthread.h>
+static int test_main(void);
+
+static void *check_neighbour(void *argument)
+{
+    for (unsigned i = 0;; i++) {
+        void *block = malloc(i % 300);
+        usleep(1000);
+        free(block);
+    }
+    return argument;
+}
+
+static void *check_thread(void *argument)
+{
+    exit(test_main());
+    return argument;
+}
+
+int main(void)
+{
+    pthread_t neighbour, tester;
+    CHECK_EQ(pthread_create(&neighbour, NULL, check_neighbour, NULL), 0);
+    CHECK_EQ(pthread_create(&tester, NULL, check_thread, NULL), 0);
+    pthread_join(tester, NULL);
+    return 1;
+}
+#define main static test_main
+#endif
+
 #endif

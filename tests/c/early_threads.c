@@ -1,6 +1,7 @@
 /* behaviour: threads started by a library's constructor, before main, may allocate all at once
  * source: dlopen(3) (constructors); pthread_create(3)
  * preload: lib_early_threads
+ * ways: preload behind
  */
 #include "check.h"
 #include <sys/wait.h>

@@ -2,7 +2,7 @@
  *   block is smaller than asked
  * source: malloc(3), posix_memalign(3); glibc manual; glibc malloc.c (checked_request2size, memalign)
  * timeout: 120
- * ways: preload linked
+ * ways: preload linked thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,5 +1,6 @@
 /* behaviour: success never changes errno; neither does realloc(p, 0)
  * source: errno(3); POSIX 2024 on free(); glibc manual
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

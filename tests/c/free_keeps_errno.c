@@ -1,6 +1,7 @@
 /* behaviour: free keeps errno, also when the kernel refuses to unmap because the process has all the mappings it may
  * source: POSIX 2024 free(); glibc manual, "Freeing after Malloc"
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 #include <sys/mman.h>

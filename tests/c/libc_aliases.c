@@ -1,6 +1,6 @@
 /* behaviour: __libc_malloc and its kin are the same allocator as malloc and its kin: blocks may cross
  * source: glibc malloc.c (exported aliases); programs that wrap malloc call them
- * ways: preload linked
+ * ways: preload linked thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,5 +1,6 @@
 /* behaviour: blocks with a mapping of their own are counted in hblks and their bytes in hblkhd, beyond 2 GiB too
  * source: mallinfo(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 /* behaviour: malloc_info(0, f) writes well-formed XML with the documented elements and returns 0; another option is EINVAL
  * source: malloc_info(3)
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 #include <ctype.h>

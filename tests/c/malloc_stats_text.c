@@ -1,5 +1,6 @@
 /* behaviour: malloc_stats writes its documented lines to standard error, whose numbers follow what is in use
  * source: malloc_stats(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

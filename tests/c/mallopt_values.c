@@ -1,6 +1,7 @@
 /* behaviour: mallopt returns 1 for each known parameter with a valid value and for an unknown parameter, 0 for an M_MXFAST
  *   above the largest or negative
  * source: mallopt(3); glibc malloc.c (__libc_mallopt)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

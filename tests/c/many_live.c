@@ -1,6 +1,7 @@
 /* behaviour: a million live blocks of mixed sizes do not overlap and keep their contents
  * source: malloc(3)
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,5 +1,6 @@
 /* behaviour: memalign rounds an alignment that is no power of two up to one; above SIZE_MAX/2+1 it is NULL and EINVAL
  * source: glibc manual, "Aligned Memory Blocks"; glibc malloc.c (memalign)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,5 +1,6 @@
 /* behaviour: free(NULL) does nothing, malloc_usable_size(NULL) is 0, realloc(NULL, n) is malloc(n)
  * source: malloc(3), malloc_usable_size(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,5 +1,6 @@
 /* behaviour: valloc and pvalloc results start at an OS page
  * source: posix_memalign(3) (valloc, pvalloc)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 /* behaviour: posix_memalign returns its code and, on failure, leaves *memptr alone; alignments that are no power of two or
  *   no multiple of sizeof(void *) are EINVAL with errno untouched, as it is on success
  * source: posix_memalign(3); POSIX posix_memalign()
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,5 +1,6 @@
 /* behaviour: calloc and reallocarray detect an overflowing product: NULL, ENOMEM, the old block untouched
  * source: calloc(3), reallocarray(3); POSIX calloc()
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /* behaviour: pvalloc rounds the size up to whole OS pages with the overflow checked; the result is page aligned and all
  *   of the rounded size can be written
  * source: posix_memalign(3) (pvalloc); glibc manual, "Aligned Memory Blocks"
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

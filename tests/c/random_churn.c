@@ -1,7 +1,7 @@
 /* behaviour: random malloc, calloc, realloc, aligned and free keep every block's contents
  * source: malloc(3), realloc(3), posix_memalign(3)
  * timeout: 60
- * ways: preload linked
+ * ways: preload linked thread
  */
 #include "check.h"
 #include <malloc.h>

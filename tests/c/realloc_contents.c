@@ -2,6 +2,7 @@
  *   fails the block stays as it was
  * source: realloc(3); POSIX realloc()
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

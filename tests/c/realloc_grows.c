@@ -1,6 +1,7 @@
 /* behaviour: a block that grows in many small steps to 64 MiB and shrinks again keeps its contents
  * source: realloc(3)
  * timeout: 60
+ * ways: preload thread
  */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /* behaviour: realloc to the usable size of a block does not move it
  * source: glibc 2.43 NEWS (realloc within the usable size)
  * glibc: differs (2.36 moves mapped blocks)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

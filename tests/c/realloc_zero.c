@@ -1,5 +1,6 @@
 /* behaviour: realloc(p, 0) and reallocarray(p, 0, n) free the block and return NULL
  * source: glibc manual, "Changing the Size of a Block"; realloc(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

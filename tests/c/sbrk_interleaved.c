@@ -1,5 +1,6 @@
 /* behaviour: a program that moves the break itself keeps what it got, and malloc keeps its own: no overlap whoever moves it
  * source: sbrk(2), brk(2); SUSv2 brk()
+ * ways: preload thread
  */
 #include "check.h"
 

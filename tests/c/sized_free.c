@@ -1,6 +1,7 @@
 /* behaviour: free_sized and free_aligned_sized free a block given its request, and do nothing for NULL
  * source: C23 7.24.3.4, 7.24.3.5
  * glibc: exempt (glibc 2.36 has neither; they came with 2.43)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 /* behaviour: a request above PTRDIFF_MAX is NULL with ENOMEM from every call, with every alignment, also where rounding
  *   the size up would wrap
  * source: malloc(3) ERRORS; glibc manual, "Malloc Examples" (PTRDIFF_MAX)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 /* behaviour: malloc_trim gives back whole free pages everywhere, not only at the top: of 64 MB of freed 1000-byte blocks
  *   under a quarter stays resident, with a live block above them
  * source: malloc_trim(3) NOTES (since glibc 2.8)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

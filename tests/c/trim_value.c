@@ -1,5 +1,6 @@
 /* behaviour: malloc_trim returns 0 or 1, and 1 when there was something to give back; blocks stay whole
  * source: malloc_trim(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

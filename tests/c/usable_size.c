@@ -1,6 +1,7 @@
 /* behaviour: malloc_usable_size is at least the request, does not change while the block lives, and all of it may be
  *   written
  * source: malloc_usable_size(3)
+ * ways: preload thread
  */
 #include "check.h"
 #include <malloc.h>

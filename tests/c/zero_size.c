@@ -1,6 +1,6 @@
 /* behaviour: a request for 0 bytes gives a block of its own, freeable, with a usable size above 0
  * source: malloc(3), posix_memalign(3); glibc manual, "Basic Allocation"
- * ways: preload linked
+ * ways: preload linked thread
  */
 #include "check.h"
 #include <malloc.h>

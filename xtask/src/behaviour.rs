@@ -33,11 +33,16 @@ pub(crate) enum Note {
     Exempt(String, String),
 }
 
-/// How brkmap comes into the program; `Glibc` is the run without it.
+/// How brkmap comes into the program; the two with glibc in their name are the runs without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Glibc,
+    /// The test's main is called by a thread, in a process that has others.
+    GlibcThread,
     Preload,
+    PreloadThread,
+    /// Preloaded behind the test's companions.
+    Behind,
     Linked,
     Loaded,
 }
@@ -46,10 +51,33 @@ impl Way {
     fn name(self) -> &'static str {
         match self {
             Way::Glibc => "glibc",
+            Way::GlibcThread => "glibc, thread",
             Way::Preload => "preload",
+            Way::PreloadThread => "preload, thread",
+            Way::Behind => "preload behind",
             Way::Linked => "linked",
             Way::Loaded => "loaded",
         }
+    }
+
+    fn is_glibc(self) -> bool {
+        matches!(self, Way::Glibc | Way::GlibcThread)
+    }
+
+    /// The ways that a header asks for, glibc first.
+    fn parse(header: &Header) -> Result<Vec<Self>, String> {
+        let mut ways = vec![Way::Glibc];
+        for word in header.get("ways").unwrap_or("preload").split_whitespace() {
+            match word {
+                "preload" => ways.push(Way::Preload),
+                "thread" => ways.extend([Way::GlibcThread, Way::PreloadThread]),
+                "behind" => ways.push(Way::Behind),
+                "linked" => ways.push(Way::Linked),
+                "loaded" => ways.push(Way::Loaded),
+                other => return Err(format!("ways: `{other}` is none of preload, thread, behind, linked, loaded")),
+            }
+        }
+        Ok(ways)
     }
 }
 
@@ -130,18 +158,13 @@ fn all_ways(bench: &Bench, source: &Path, name: &str, notes: &mut Vec<Note>) -> 
     let header = Header::read(source)?;
     let executable = bench.work.join(name);
     compile(bench, source, &executable, &header.words("flags"))?;
-    let mut ways = vec![Way::Glibc];
-    for way in header.get("ways").unwrap_or("preload").split_whitespace() {
-        ways.push(match way {
-            "preload" => Way::Preload,
-            "linked" => Way::Linked,
-            "loaded" => Way::Loaded,
-            other => return Err(format!("ways: `{other}` is none of preload, linked, loaded")),
-        });
-    }
     let cases = cases(bench, &header, &executable)?;
-    for way in ways {
-        let executable = if way == Way::Linked { link(bench, source, name, &header)? } else { executable.clone() };
+    for way in Way::parse(&header)? {
+        let executable = match way {
+            Way::Linked => link(bench, source, name, &header)?,
+            Way::GlibcThread | Way::PreloadThread => in_thread(bench, source, name, &header)?,
+            _ => executable.clone(),
+        };
         for (case, fatal) in &cases {
             let label = format!("{name}{}{case} [{}]", if case.is_empty() { "" } else { ":" }, way.name());
             let start = Instant::now();
@@ -172,6 +195,17 @@ fn cases(bench: &Bench, header: &Header, executable: &Path) -> Result<Vec<(Strin
     if cases.is_empty() { Err("`--list` names no case".into()) } else { Ok(cases) }
 }
 
+/// The same program with its main called by a thread (see `check.h`).
+fn in_thread(bench: &Bench, source: &Path, name: &str, header: &Header) -> Result<PathBuf, String> {
+    let output = bench.work.join(format!("{name}.thread"));
+    let mut extra = vec!["-DIN_THREAD"];
+    extra.extend(header.words("flags"));
+    if !output.exists() {
+        compile(bench, source, &output, &extra)?;
+    }
+    Ok(output)
+}
+
 fn link(bench: &Bench, source: &Path, name: &str, header: &Header) -> Result<PathBuf, String> {
     let output = bench.work.join(format!("{name}.linked"));
     let directory = bench.libraries.display();
@@ -198,7 +232,7 @@ fn one_run(
         Ok(yardstick) => yardstick,
         Err(why) => return Some(Err(why)),
     };
-    if let (Way::Glibc, Yardstick::Exempt(reason)) = (way, &yardstick) {
+    if let (true, Yardstick::Exempt(reason)) = (way.is_glibc(), &yardstick) {
         notes.push(Note::Exempt(label.to_owned(), format!("exempt: {reason}")));
         return None;
     }
@@ -213,8 +247,8 @@ fn one_run(
         Ok(run) => run,
         Err(why) => return Some(Err(why)),
     };
-    Some(match (way, yardstick, fatal) {
-        (Way::Glibc, Yardstick::Differs(reason), _) => {
+    Some(match (way.is_glibc(), yardstick, fatal) {
+        (true, Yardstick::Differs(reason), _) => {
             notes.push(Note::Exempt(label.to_owned(), format!("differs: {reason}")));
             match run.success() {
                 Ok(()) => Err(format!("passes under glibc, so its mark is wrong: differs ({reason})")),
@@ -229,16 +263,18 @@ fn one_run(
 fn command(bench: &Bench, header: &Header, executable: &Path, way: Way) -> Command {
     let mut command = as_user(header, executable);
     command.current_dir(&bench.work).env("PATH", crate::tools::SYSTEM_PATH).env_remove("LD_PRELOAD");
-    let mut preload = Vec::new();
-    if way == Way::Preload {
-        preload.push(bench.library.display().to_string());
+    let companions = header.words("preload").into_iter().map(|lib| format!("{}/{lib}.so", bench.libraries.display()));
+    let mut preload: Vec<String> = companions.collect();
+    match way {
+        Way::Preload | Way::PreloadThread => preload.insert(0, bench.library.display().to_string()),
+        Way::Behind => preload.push(bench.library.display().to_string()),
+        _ => {}
     }
-    preload.extend(header.words("preload").iter().map(|lib| format!("{}/{lib}.so", bench.libraries.display())));
     if !preload.is_empty() {
         command.env("LD_PRELOAD", preload.join(":"));
     }
     match way {
-        Way::Glibc => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", "libc.so.6"),
+        Way::Glibc | Way::GlibcThread => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", "libc.so.6"),
         Way::Loaded => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", &bench.library),
         _ => command.env("MALLOC_IN_FORCE", "libbrkmap.so").env("BRKMAP_LIBRARY", &bench.library),
     };

@@ -11,7 +11,7 @@
 //! | `flags` | more flags for the compiler |
 //! | `timeout` | seconds, 30 unless given |
 //! | `cases` | `list`: the program prints its cases when called with `--list`, one run each |
-//! | `ways` | `preload` (default), `linked`, `loaded` |
+//! | `ways` | `preload` (default), `linked`, `loaded`; `thread`: main runs in a thread; `behind`: companions come first |
 //! | `preload` | companion libraries (`lib_*.c`) to preload behind the library |
 //! | `user` | `nobody`: run as that user when the caller is root |
 //! | `env` | `NAME=value` for the run |
