@@ -14,7 +14,10 @@ static void *consume(void *argument)
     unsigned at = 0;
     while (!done || ring[at % RING]) {
         void *block = __atomic_exchange_n(&ring[at % RING], NULL, __ATOMIC_ACQUIRE);
-        if (!block) continue;
+        if (!block) {
+            sched_yield();
+            continue;
+        }
         free(block);
         at++;
     }
@@ -26,7 +29,7 @@ int main(void)
     pthread_t thread;
     CHECK_EQ(pthread_create(&thread, NULL, consume, NULL), 0);
     long early = 0;
-    for (unsigned i = 0; i < 1500000; i++) {
+    for (unsigned i = 0; i < 600000; i++) {
         size_t size = i % 1000 == 999 ? 60000 : 16 + i % 500;
         char *block = malloc(size);
         CHECK(block != NULL);
@@ -34,7 +37,7 @@ int main(void)
         while (__atomic_load_n(&ring[i % RING], __ATOMIC_RELAXED))
             sched_yield();
         __atomic_store_n(&ring[i % RING], block, __ATOMIC_RELEASE);
-        if (i == 200000) early = status_kib("VmRSS:");
+        if (i == 100000) early = status_kib("VmRSS:");
     }
     done = 1;
     CHECK_EQ(pthread_join(thread, NULL), 0);
