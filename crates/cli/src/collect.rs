@@ -1,7 +1,7 @@
 //! Opens the files of a process and hands their contents to the parsers: the only place that reads `/proc/PID`.
 
 use crate::elf;
-use crate::heap::Memory;
+use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
 use crate::proc::{smaps, stat, status};
 use std::collections::HashMap;
@@ -72,10 +72,9 @@ impl Collector {
             heaps: Vec::new(),
             heap_error: None,
         };
-        match crate::heap::brkmap::read(&ProcessMemory(tid), &snapshot.mappings, &mut pagemap(tid)) {
-            Ok(heaps) => snapshot.heaps = heaps,
-            Err(error) => snapshot.heap_error = Some(error.to_string()),
-        }
+        let (heaps, damage) = heap::brkmap::read(&ProcessMemory(tid), &snapshot.mappings, &mut pagemap(tid));
+        snapshot.heaps = heaps;
+        snapshot.heap_error = damage.map(|damage| damage.to_string());
         Ok(snapshot)
     }
 }

@@ -66,7 +66,6 @@ impl Signals {
             // SAFETY: [valid-out-pointer] `old` came from the kernel.
             unsafe { libc::sigaction(*signal, old, std::ptr::null_mut()) };
         }
-        restore_sigpipe();
         // SAFETY: [valid-out-pointer] the mask came from the kernel.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut()) };
     }

@@ -39,7 +39,7 @@ pub(crate) enum Verb {
 #[derive(clap::Args, Debug)]
 pub(crate) struct UseArguments {
     /// Program and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 

@@ -6,6 +6,7 @@ mod run;
 mod use_;
 
 use crate::cli::{TOOL_FAILURE, Verb};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Why a verb failed: the message names the thing, the cause and the remedy.
@@ -22,6 +23,11 @@ impl Failure {
     }
 }
 
+/// Says what went wrong. Where standard error is closed, the exit status has to do.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "brkmap: {message}");
+}
+
 /// Does what the command line says.
 pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
@@ -33,7 +39,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            eprintln!("brkmap: {}", failure.message);
+            complain(&failure.message);
             ExitCode::from(failure.status)
         }
     }

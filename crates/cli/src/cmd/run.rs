@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let report = report(&arguments.command, wanted, run);
     if let Err(error) = write(&report, &arguments, output) {
         let place = arguments.output.as_ref().map_or("standard error".into(), |path| path.display().to_string());
-        eprintln!("brkmap: cannot write the report to {place}: {error}");
+        super::complain(&format!("cannot write the report to {place}: {error}"));
         // The program's own status says more than ours, unless it says that all is well.
         return Ok(if status == 0 { crate::cli::TOOL_FAILURE } else { status });
     }

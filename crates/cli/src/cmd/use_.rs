@@ -23,6 +23,5 @@ pub(crate) fn run(arguments: &UseArguments) -> Result<u8, Failure> {
     };
     let program = Program::new(&arguments.command, environment(Some(&path)))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
-    crate::os::restore_sigpipe();
     Err(not_started(&arguments.command[0], &program.exec()))
 }

@@ -31,6 +31,8 @@ pub(crate) struct Heap {
     pub(crate) caches: u64,
     /// The engine's own tables.
     pub(crate) metadata: u64,
+    /// In the engine's own memory, but of no use that could be made out: a page between two states, for instance.
+    pub(crate) unclear: u64,
     /// Number of live blocks.
     pub(crate) live_blocks: u64,
     /// Heaps with and without a thread.
@@ -43,6 +45,7 @@ pub(crate) struct Heap {
     pub(crate) explained: Vec<u64>,
 }
 
+#[cfg(test)]
 impl Heap {
     /// Value of a counter; 0 where the library is older than the counter.
     pub(crate) fn counter(&self, counter: brkmap_wire::Counter) -> u64 {

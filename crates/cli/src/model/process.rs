@@ -113,12 +113,6 @@ impl Process {
             earlier: Vec::new(),
         }
     }
-
-    /// Short name of the program.
-    pub(crate) fn name(&self) -> &str {
-        let path = self.exe.strip_suffix(" (deleted)").unwrap_or(&self.exe);
-        path.rsplit('/').next().unwrap_or(path)
-    }
 }
 
 #[cfg(test)]
@@ -136,10 +130,9 @@ mod tests {
     #[test]
     fn long_commands_are_cut() {
         let command = vec!["x".repeat(100); 1000];
-        let snapshot = Snapshot { command, exe: "/a/b c (deleted)".to_owned(), ..Snapshot::default() };
+        let snapshot = Snapshot { command, ..Snapshot::default() };
         let process = Process::of(1, &snapshot, &Wanted::System, Moment::AtExit);
         assert!(process.command.iter().map(|argument| argument.len() + 1).sum::<usize>() <= COMMAND_LIMIT);
-        assert_eq!(process.name(), "b c");
         assert_eq!(process.engine, None);
     }
 }

@@ -120,11 +120,10 @@ impl Waterfall {
             let explained: u64 = snapshot.heaps.iter().filter_map(|heap| heap.explained.get(index)).sum();
             too_much += explained.saturating_sub(mapping.rss);
             let rest = mapping.rss.saturating_sub(explained);
-            let kind = if explained > 0 && !is_break(mapping) && mapping.inode == 0 {
-                Kind::Unexplained
-            } else {
-                kind_of(&snapshot.mappings, index)
-            };
+            // The engine's books are complete: what is not in them belongs to the program, also in a mapping that both
+            // share (the kernel joins neighbours without names). Unless the books could not be read to the end.
+            let is_cut = explained > 0 && snapshot.heap_error.is_some();
+            let kind = if is_cut { Kind::Unexplained } else { kind_of(&snapshot.mappings, index) };
             waterfall.bytes[kind as usize] += rest;
         }
         waterfall.take_back(too_much);
@@ -136,22 +135,27 @@ impl Waterfall {
         for (sum, bytes) in self.bytes.iter_mut().zip(rows) {
             *sum += bytes;
         }
+        self.bytes[Kind::Unexplained as usize] += heap.unclear;
     }
 
     /// The page table knows OS pages that RSS does not count (the shared page of zeros), and a running process may
     /// shrink between the two readings. They come off the free rows first: such a page was not written.
     fn take_back(&mut self, mut bytes: u64) {
-        for kind in [Kind::Returnable, Kind::Metadata, Kind::Pinned, Kind::Caches, Kind::Rounding, Kind::Live] {
+        for kind in [
+            Kind::Returnable,
+            Kind::Unexplained,
+            Kind::Metadata,
+            Kind::Pinned,
+            Kind::Caches,
+            Kind::Rounding,
+            Kind::Live,
+        ] {
             let row = &mut self.bytes[kind as usize];
             let taken = bytes.min(*row);
             *row -= taken;
             bytes -= taken;
         }
     }
-}
-
-fn is_break(mapping: &Mapping) -> bool {
-    mapping.name == "[heap]"
 }
 
 /// What a mapping is for, as far as its name and neighbours tell.
@@ -237,6 +241,17 @@ d000-30d000 rw-p 0 0:0 0\nRss: 16 kB
             assert_eq!(waterfall.rss(), rss, "explained {explained}");
             assert_eq!(waterfall.get(Kind::Live), explained.min(24 << 10));
         }
+    }
+
+    #[test]
+    fn what_an_unfinished_walk_left_is_unexplained() {
+        let mut snapshot = snapshot("1000-5000 rw-p 0 0:0 0\nRss: 16 kB\n");
+        snapshot.heaps =
+            vec![Heap { in_use: true, live: 4096, unclear: 4096, explained: vec![8192], ..Heap::default() }];
+        assert_eq!(Waterfall::of(&snapshot).get(Kind::Anonymous), 8192);
+        assert_eq!(Waterfall::of(&snapshot).get(Kind::Unexplained), 4096);
+        snapshot.heap_error = Some("cut".to_owned());
+        assert_eq!(Waterfall::of(&snapshot).get(Kind::Unexplained), 12288);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub(crate) struct Mapping {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) executable: bool,
+    /// Writes stay with the process.
+    pub(crate) private: bool,
     /// Inode of the file behind it; 0 for memory without a file.
     pub(crate) inode: u64,
     /// Path, or a name in brackets, or empty.
@@ -56,6 +58,7 @@ fn header(line: &str) -> Option<Mapping> {
         readable: permissions[0] == b'r',
         writable: permissions[1] == b'w',
         executable: permissions[2] == b'x',
+        private: permissions[3] == b'p',
         inode,
         name: rest.trim_start_matches(' ').to_owned(),
         ..Mapping::default()

@@ -55,6 +55,7 @@ impl Program {
 
     /// Replaces this process by the program. Returns only on failure.
     pub(crate) fn exec(&self) -> io::Error {
+        crate::os::restore_sigpipe();
         let pointers =
             |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
         let (argv, envp) = (pointers(&self.arguments), pointers(&self.environment));

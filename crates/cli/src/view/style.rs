@@ -21,7 +21,6 @@ pub(crate) struct Style {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
     Bold,
-    Dim,
     /// Bytes the program uses.
     Used,
     /// Bytes malloc keeps without use.
@@ -57,7 +56,6 @@ impl Style {
         let code = match ink {
             _ if !self.color || text.is_empty() => return text.to_owned(),
             Ink::Bold => "1",
-            Ink::Dim => "2",
             Ink::Used => "34",
             Ink::Kept => "33",
             Ink::Alert => "1;35",

@@ -1,0 +1,196 @@
+//! A process that does not exist: mappings, memory and page table of a small heap, for tests.
+
+use crate::heap::Memory;
+use crate::proc::smaps::Mapping;
+use brkmap_wire::{ABI, COUNTERS, Counter, Root, face};
+use std::collections::HashSet;
+use std::io;
+
+pub(super) const OS_PAGE: u64 = 4096;
+pub(super) const SLICE: u64 = 1 << 16;
+pub(super) const ROOT: u64 = 0x1_0040;
+const WORDS: u64 = 0x1_0800;
+const COUNTER_TABLE: u64 = 0x1_0900;
+const CLASSES: u64 = 0x1_0c00;
+pub(super) const ARENA: u64 = 0x10_0000;
+const HEAP: u64 = ARENA + 0x100;
+pub(super) const STATES: u64 = ARENA + 0x1000;
+pub(super) const LEAF: u64 = 0x40_0000;
+const LEAF_SLICES: u64 = 1024;
+const OWNED: u64 = LEAF_SLICES * 64 + 64;
+pub(super) const REGION: u64 = 0x100_0000;
+pub(super) const DIRECT: u64 = 0x200_0000;
+
+/// Memory in segments; see the constants for what lies where.
+pub(super) struct Image {
+    pub(super) mappings: Vec<Mapping>,
+    segments: Vec<Vec<u8>>,
+    /// OS pages that are in memory.
+    pub(super) resident: HashSet<u64>,
+}
+
+impl Memory for Image {
+    fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
+        for (mapping, segment) in self.mappings.iter().zip(&self.segments) {
+            if address >= mapping.start && address + out.len() as u64 <= mapping.end {
+                let at = (address - mapping.start) as usize;
+                out.copy_from_slice(&segment[at..at + out.len()]);
+                return Ok(());
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Image {
+    /// A root, a heap, a leaf and an arena; a region of four slices and a direct mapping, all empty.
+    pub(super) fn new() -> Image {
+        let mut image = Image { mappings: Vec::new(), segments: Vec::new(), resident: HashSet::new() };
+        image.map(0x1_0000, 0x1_1000, 7, "/cache/libbrkmap.so");
+        image.map(ARENA, ARENA + 0x4000, 0, "[anon:brkmap metadata]");
+        image.map(LEAF, LEAF + 0x2_0000, 0, "[anon:brkmap metadata]");
+        image.map(REGION, REGION + 4 * SLICE, 0, "[anon:brkmap region]");
+        image.map(DIRECT, DIRECT + 2 * SLICE, 0, "[anon:brkmap block]");
+        image.set_resident(0x1_0000, OS_PAGE);
+        image.set_root(&Image::root());
+        for (index, value) in [LEAF, HEAP, ARENA, 128 << 10].into_iter().enumerate() {
+            image.put(WORDS + index as u64 * 8, &value.to_le_bytes());
+        }
+        for (class, size) in [1024u32, 3000].into_iter().enumerate() {
+            image.put(CLASSES + class as u64 * 4, &size.to_le_bytes());
+        }
+        image.put(COUNTER_TABLE + Counter::BreakGrow as u64 * 8, &5u64.to_le_bytes());
+        image.put(ARENA + 8, &0x4000u64.to_le_bytes());
+        // The heap: active, four requests of 768 bytes seen in class 0.
+        image.put(HEAP + 8, &1u32.to_le_bytes());
+        image.put(HEAP + 16, &[4u32.to_le_bytes(), 3072u32.to_le_bytes()].concat());
+        image.put(LEAF + LEAF_SLICES * 64 + 8, &(REGION / SLICE).to_le_bytes());
+        image
+    }
+
+    fn root() -> Root {
+        Root {
+            abi: ABI,
+            version: 1 << 32 | 2 << 16 | 3,
+            face: face::C,
+            self_address: ROOT,
+            os_page: OS_PAGE,
+            slice_shift: 16,
+            leaf_slices: LEAF_SLICES,
+            leaf_head: WORDS,
+            leaf_next: LEAF_SLICES * 64,
+            leaf_first_slice: LEAF_SLICES * 64 + 8,
+            leaf_bytes: 0x2_0000,
+            leaf_owned: OWNED,
+            leaf_free: OWNED + 128,
+            leaf_dirty: OWNED + 256,
+            leaf_on_break: OWNED + 384,
+            leaf_direct: OWNED + 512,
+            meta_stride: 64,
+            meta_span_bytes: 8,
+            meta_counter: 16,
+            meta_direct_start: 16,
+            meta_block_size: 20,
+            meta_carved: 28,
+            meta_class: 30,
+            meta_flags: 31,
+            meta_states: 32,
+            meta_requested: 32,
+            owner_interior: 1,
+            owner_run: 2,
+            owner_direct: 3,
+            status_mask: 3,
+            status_current: 1,
+            status_partial: 2,
+            status_full: 3,
+            current_bias: 1 << 30,
+            state_live: 1,
+            state_freed: 2,
+            class_sizes: CLASSES,
+            class_count: 2,
+            class_medium: 2,
+            class_fine: 2,
+            medium_slices: 8,
+            heap_head: WORDS + 8,
+            heap_state: 8,
+            heap_active: 1,
+            heap_samples: 16,
+            heap_bytes: 64,
+            counters: COUNTER_TABLE,
+            counter_count: COUNTERS as u64,
+            metadata_head: WORDS + 16,
+            mmap_threshold: WORDS + 24,
+            ..Root::EMPTY
+        }
+    }
+
+    fn map(&mut self, start: u64, end: u64, inode: u64, name: &str) {
+        let name = name.to_owned();
+        let (readable, writable, private) = (true, true, true);
+        self.mappings.push(Mapping { start, end, readable, writable, private, inode, name, ..Mapping::default() });
+        self.segments.push(vec![0; (end - start) as usize]);
+    }
+
+    /// Writes the root.
+    pub(super) fn set_root(&mut self, root: &Root) {
+        let mut bytes = [0; Root::BYTES];
+        root.encode(&mut bytes);
+        self.put(ROOT, &bytes);
+    }
+
+    /// The root as it stands.
+    pub(super) fn present_root(&self) -> Root {
+        let mut bytes = [0; Root::BYTES];
+        self.read(ROOT, &mut bytes).unwrap();
+        Root::decode(&bytes).unwrap()
+    }
+
+    /// Writes memory.
+    pub(super) fn put(&mut self, address: u64, bytes: &[u8]) {
+        let index = self.mappings.iter().position(|m| address >= m.start && address < m.end).unwrap();
+        let at = (address - self.mappings[index].start) as usize;
+        self.segments[index][at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Flips one bit.
+    pub(super) fn flip(&mut self, address: u64, bit: u32) {
+        let mut byte = [0];
+        self.read(address, &mut byte).unwrap();
+        self.put(address, &[byte[0] ^ 1 << bit]);
+    }
+
+    /// Makes OS pages resident, and the mapping's RSS with them.
+    pub(super) fn set_resident(&mut self, start: u64, bytes: u64) {
+        let index = self.mappings.iter().position(|m| start >= m.start && start < m.end).unwrap();
+        for address in (start..start + bytes).step_by(OS_PAGE as usize) {
+            self.resident.insert(address / OS_PAGE);
+            self.mappings[index].rss += OS_PAGE;
+        }
+    }
+
+    /// Sets the bit of a slice of the region or the direct mapping in a bitmap.
+    pub(super) fn set_bit(&mut self, bitmap: u64, address: u64) {
+        let slice = (address - REGION) / SLICE;
+        let at = LEAF + bitmap + slice / 8;
+        let mut byte = [0];
+        self.read(at, &mut byte).unwrap();
+        self.put(at, &[byte[0] | 1 << (slice % 8)]);
+    }
+
+    /// Writes fields of the meta of a slice: offset and bytes.
+    pub(super) fn set_meta(&mut self, address: u64, fields: &[(u64, &[u8])]) {
+        let meta = LEAF + (address - REGION) / SLICE * 64;
+        for (offset, bytes) in fields {
+            self.put(meta + offset, bytes);
+        }
+    }
+
+    /// Entries of the page table, as `/proc/PID/pagemap` has them.
+    pub(super) fn table(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        for (index, entry) in out.chunks_exact_mut(8).enumerate() {
+            let is_resident = self.resident.contains(&(offset / 8 + index as u64));
+            entry.copy_from_slice(&(u64::from(is_resident) << 63).to_le_bytes());
+        }
+        Ok(())
+    }
+}
