@@ -108,6 +108,17 @@ fn every_listed_invariant_is_cited_and_listed_once() {
 }
 
 #[test]
+fn what_is_said_to_check_an_invariant_exists() {
+    let document = read(&root().join("docs/INVARIANTS.md"));
+    let links = document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link.to_owned());
+    let paths = document.split('`').filter(|code| code.starts_with("tests/")).map(|path| format!("../{path}"));
+    let all: Vec<_> = links.chain(paths).collect();
+    assert!(all.len() > 40, "only {} files found: the search is broken", all.len());
+    let missing: Vec<_> = all.iter().filter(|file| !root().join("docs").join(file).exists()).collect();
+    assert!(missing.is_empty(), "docs/INVARIANTS.md names files that do not exist: {missing:#?}");
+}
+
+#[test]
 fn citations_are_told_from_links_and_english() {
     assert_eq!(cited("    // SAFETY: [leaf-stays] it stays; also [page-counter]."), ["leaf-stays", "page-counter"]);
     assert_eq!(cited("// SAFETY: [register] comes out as it went in"), ["register"]);
