@@ -7,16 +7,19 @@
 //!                                            instructions of real programs against glibc, under callgrind
 //! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
 //! cargo xtask bench ARGS…                    the benchmark runner
+//! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
 //! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
-//! fault programs, the real programs. `FILTER` is a substring of a check's name as the output shows it (`c/errno`,
+//! fault programs, the real programs, and library and command beside other tools. `FILTER` is a substring of a check's name as the output shows it (`c/errno`,
 //! `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod behaviour;
+mod beside;
 mod context;
 mod faults;
 mod header;
@@ -35,7 +38,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FILTER]
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak
-       cargo xtask bench [ARGS…]";
+       cargo xtask bench [ARGS…]
+       cargo xtask archive [--out DIR]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Some("instructions") => with_context(&rest, instructions::run),
         Some("soak") => rust_checks::soak(),
         Some("bench") => rust_checks::bench(&rest),
+        Some("archive") => archive::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -93,6 +98,7 @@ fn test(context: &mut Context) -> Result<bool, String> {
     behaviour::run(context);
     faults::run(context);
     programs::run(context);
+    beside::run(context);
     context.report.finish()
 }
 

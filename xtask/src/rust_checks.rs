@@ -34,7 +34,9 @@ const CHECKS: &[(&str, &[&str])] = &[
 
 /// Runs them all.
 pub(crate) fn run(context: &mut Context) {
-    context.report.section("rust");
+    if CHECKS.iter().any(|(name, _)| context.selects("rust", name)) {
+        context.report.section("rust");
+    }
     for (name, args) in CHECKS {
         if context.selects("rust", name) {
             let root = context.root.clone();
