@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,6 +46,8 @@ static void die(const char *what) {
 /* The child's half: own process group (so that a timeout reaches its children), CPU, preload, exec. */
 static void become(char **command, int cpu, const char *preload) {
     setpgid(0, 0);
+    /* An interrupt at the keyboard reaches the launcher, which is in the runner's group, and so the child too. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);

@@ -1,0 +1,75 @@
+//! The runner as a user runs it: a comparison that holds, and the ways in which one must not be believed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_brkmap-bench")).args(arguments).output().expect("the runner starts")
+}
+
+/// A shared library from a line of C, in a directory that ends with the returned value.
+fn library(source: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (c, so) = (directory.path().join("lib.c"), directory.path().join("libodd.so"));
+    fs::write(&c, source).expect("the source is written");
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-w", "-fno-builtin", "-o"]).arg(&so).arg(&c).status();
+    assert!(status.expect("cc runs").success());
+    (directory, so)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+#[test]
+fn a_comparison_ends_with_a_table_and_a_document_that_agree() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let json = directory.path().join("out.json");
+    let output = bench(&["startup", "--with", "glibc", "-n", "2", "--json", text(&json)]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&fs::read(&json).expect("the document")).expect("JSON");
+    assert_eq!(document["schema_version"], 1);
+    let cells = document["cells"].as_array().expect("cells");
+    assert_eq!(cells.len(), 2);
+    for cell in cells {
+        assert_eq!(cell["runs"].as_array().map(Vec::len), Some(2));
+        assert!(cell["runs"][0]["value"].as_f64().expect("a value") > 0.0);
+        assert!(cell["runs"][0]["peak_rss_bytes"].as_u64().expect("bytes") > 500_000);
+        assert!(cell["runs"][0]["malloc"].as_str().expect("a path").contains("libc.so"));
+        assert!(shown.contains(cell["setting"].as_str().expect("a name")));
+    }
+}
+
+#[test]
+fn a_library_that_is_no_malloc_is_found_out() {
+    let (_directory, so) = library("int nothing;");
+    let output = bench(&["micro", "--filter", "hot-16k", "--with", &format!("glibc,{}", so.display()), "-n", "1"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("failed: hot-16k on odd: malloc of "), "{shown}");
+}
+
+#[test]
+fn a_malloc_that_gives_nothing_fails_its_cells_and_not_the_others() {
+    let (_directory, so) =
+        library("#include <stddef.h>\nvoid *malloc(size_t n) { return NULL; }\nvoid free(void *p) {}");
+    let output = bench(&["startup", "--filter", "anon", "--with", &format!("glibc,{}", so.display()), "-n", "1"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("failed: start-anon on odd: it ended with status 1"), "{shown}");
+    assert!(!shown.contains("on glibc:"), "{shown}");
+}
+
+#[test]
+fn what_cannot_be_found_is_named_with_its_remedy() {
+    let output = bench(&["--with", "glibc,/nonexistent/libx.so"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("/nonexistent/libx.so") && said.contains("build it"), "{said}");
+    let output = bench(&["--filter", "no-such-setting"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("no-such-setting") && said.contains("--list"), "{said}");
+}
