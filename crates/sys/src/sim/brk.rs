@@ -32,7 +32,9 @@ impl Break {
     /// One process in four starts with a break that is not page aligned, as after an odd `.bss` without randomisation.
     pub(super) fn new(low: usize, high: usize, page: usize, random: &mut Random) -> Self {
         let odd = if random.below(4) == 0 { random.below(page as u64 / 16) as usize * 16 } else { 0 };
-        let start = low + random.below(64) as usize * page + odd;
+        // Anywhere in the lowest eighth, as randomisation does it.
+        let places = (high - low) / 8 / page;
+        let start = low + random.below(places as u64) as usize * page + odd;
         Break { start, now: start, believed: start, limit: high, page, closed: false, pieces: Vec::new() }
     }
 

@@ -77,7 +77,8 @@ impl Sim {
         }
     }
 
-    /// From now on somebody else takes `bytes` of the break before each `every`-th move of the caller.
+    /// From now on somebody else takes `bytes` of the break before each `every`-th move of the caller, if that
+    /// grows it.
     pub fn share_break(&self, every: u64, bytes: usize) {
         assert!(every > 0, "share_break counts from 1");
         self.state().foreign = Some(Foreign { every, bytes });

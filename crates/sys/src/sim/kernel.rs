@@ -136,7 +136,10 @@ impl State {
     }
 
     fn move_break(&mut self, delta: isize) -> Option<usize> {
-        self.let_foreign_move();
+        if delta > 0 {
+            // Before a shrink too it could happen, and nobody who uses sbrk could help it.
+            self.let_foreign_move();
+        }
         if !self.brk.libc_knows() {
             return None;
         }

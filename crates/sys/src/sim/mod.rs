@@ -109,7 +109,9 @@ impl Sim {
         let middle = memory.start() + (config.space / 4).next_multiple_of(config.page_size);
         let brk =
             Break::new(memory.start() + config.page_size, middle - config.page_size, config.page_size, &mut choices);
-        let areas = Areas::new(middle, memory.start() + config.space);
+        let top = config.space / 16 / config.page_size;
+        let high = memory.start() + config.space - choices.below(top as u64) as usize * config.page_size;
+        let areas = Areas::new(middle, high);
         let state = State {
             memory,
             areas,
