@@ -3,20 +3,34 @@
 use crate::elf;
 use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
+use crate::os;
 use crate::proc::{smaps, stat, status};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// Memory of a live process.
-pub(crate) struct ProcessMemory(pub(crate) i32);
+struct ProcessMemory {
+    tid: i32,
+    /// The other way, for where `process_vm_readv` is forbidden (containers) but tracing is not.
+    file: OnceCell<io::Result<File>>,
+}
 
 impl Memory for ProcessMemory {
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
         while done < out.len() {
-            let got = crate::os::read_process(self.0, address + done as u64, &mut out[done..])?;
+            let rest = &mut out[done..];
+            let got = match os::read_process(self.tid, address + done as u64, rest) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) => {
+                    let open = || File::open(format!("/proc/{}/mem", self.tid));
+                    let Ok(file) = self.file.get_or_init(open) else { return Err(error) };
+                    file.read_at(rest, address + done as u64)?
+                }
+                result => result?,
+            };
             if got == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -72,7 +86,8 @@ impl Collector {
             heaps: Vec::new(),
             heap_error: None,
         };
-        let (heaps, damage) = heap::brkmap::read(&ProcessMemory(tid), &snapshot.mappings, &mut pagemap(tid));
+        let (heaps, damage) =
+            heap::brkmap::read(&ProcessMemory { tid, file: OnceCell::new() }, &snapshot.mappings, &mut pagemap(tid));
         snapshot.heaps = heaps;
         snapshot.heap_error = damage.map(|damage| damage.to_string());
         Ok(snapshot)
@@ -81,7 +96,6 @@ impl Collector {
 
 /// A reader of the page table: fills `out` with the entries from an address on.
 fn pagemap(tid: i32) -> impl FnMut(u64, &mut [u8]) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
     let file = File::open(format!("/proc/{tid}/pagemap"));
     move |offset, out| match &file {
         Ok(file) => file.read_exact_at(out, offset),

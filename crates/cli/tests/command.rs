@@ -123,6 +123,7 @@ fn the_report_fits_and_is_plain_without_a_terminal() {
         assert!(text.starts_with("brkmap: "), "{text}");
         assert!(text.contains("exit 4") && text.contains("sum = resident") && text.contains("unexplained"), "{text}");
         assert!(text.contains("4 more, sum of their peaks"), "{text}");
+        assert!(!text.contains("not on the wanted malloc"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
         assert_eq!(text.is_ascii(), !extra.is_empty(), "{text}");
     }
@@ -204,7 +205,7 @@ fn without_tracing_the_last_sample_is_shown() {
     assert!(ran.status.success());
     let text = stderr(&ran);
     assert!(text.contains("last sample, ") && text.contains(" ms before the end"), "{text}");
-    assert!(text.contains("no children: --no-trace"), "{text}");
+    assert!(text.contains("the command only, no children: --no-trace"), "{text}");
     assert_eq!(output(&["run", "--no-trace", "--", "sh", "-c", "kill -9 $$"]).status.code(), Some(137));
 }
 
@@ -216,6 +217,41 @@ fn a_program_that_traces_others_is_left_alone() {
     let text = stderr(&ran);
     assert_eq!(text.matches("sum = resident").count(), 2, "{text}");
     assert!(!text.contains("tracing was refused"), "{text}");
+}
+
+#[test]
+fn where_system_calls_are_forbidden_another_way_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    // Installs a filter under which one system call fails with EPERM, then runs a program.
+    let source = "
+        #include <linux/filter.h>
+        #include <linux/seccomp.h>
+        #include <stdlib.h>
+        #include <sys/prctl.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            struct sock_filter code[] = {
+                {0x20, 0, 0, 0}, {0x15, 0, 1, atoi(argv[1])}, {0x06, 0, 0, 0x00050001}, {0x06, 0, 0, 0x7fff0000},
+            };
+            struct sock_fprog program = {4, code};
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 99;
+            execvp(argv[2], argv + 2);
+            return 98;
+        }";
+    let filter = compile(folder.path(), source, &[]);
+    let run = |call: i64| {
+        let own = env!("CARGO_BIN_EXE_brkmap");
+        let arguments = [&call.to_string(), own, "run", "--", "sh", "-c", "sleep 0.3; exit 5"];
+        let ran = Command::new(&filter).args(arguments).output().unwrap();
+        assert_eq!(ran.status.code(), Some(5));
+        stderr(&ran)
+    };
+    let untraced = run(libc::SYS_ptrace);
+    assert!(untraced.contains("tracing was refused (Operation not permitted"), "{untraced}");
+    assert!(untraced.contains("last sample, ") && untraced.contains("live blocks"), "{untraced}");
+    let read_by_file = run(libc::SYS_process_vm_readv);
+    assert!(read_by_file.contains("at exit ") && read_by_file.contains("live blocks"), "{read_by_file}");
 }
 
 #[test]
@@ -274,6 +310,62 @@ fn the_waterfall_knows_what_a_program_did() {
     assert_eq!(asked["mappings"]["direct"]["calls"], 1);
     assert!(asked["break"]["up"]["bytes"].as_u64().unwrap() >= 20_000_000);
     assert_eq!(document["verdict"]["class"], "fragmented");
+}
+
+#[test]
+fn threads_that_outlive_the_first_one_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "
+        #include <pthread.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        static void *work(void *unused) {
+            usleep(100000);
+            memset(malloc(20 << 20), 1, 20 << 20);
+            return unused;
+        }
+        int main(void) {
+            pthread_t thread;
+            pthread_create(&thread, 0, work, 0);
+            pthread_exit(0);
+        }";
+    let program = compile(folder.path(), source, &["-pthread"]);
+    let (status, document) = report("brkmap", &[&program]);
+    assert_eq!(status, 0);
+    let main = &document["processes"][0];
+    assert_eq!(main["seen"]["at"], "exit");
+    assert!(row(main, "live") >= 20 << 20, "{main:#}");
+}
+
+#[test]
+fn an_exec_from_another_thread_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "
+        #include <pthread.h>
+        #include <spawn.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        static void *work(void *unused) {
+            execl(\"/bin/sh\", \"sh\", \"-c\", \"exit 8\", (char *)0);
+            return unused;
+        }
+        int main(void) {
+            pid_t child;
+            char *none[] = {\"/no/such/program\", 0};
+            if (posix_spawn(&child, none[0], 0, 0, none, none) == 0) return 1;
+            pthread_t thread;
+            pthread_create(&thread, 0, work, 0);
+            pthread_join(thread, 0);
+            return 2;
+        }";
+    let program = compile(folder.path(), source, &["-pthread"]);
+    let (status, document) = report("brkmap", &[&program]);
+    assert_eq!(status, 8);
+    let processes = document["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 1, "a child that only borrowed memory is no process of its own: {document:#}");
+    assert_eq!(processes[0]["command"][0], "sh");
+    assert_eq!(processes[0]["seen"]["at"], "exit");
 }
 
 #[test]

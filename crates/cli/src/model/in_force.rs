@@ -23,7 +23,6 @@ pub(crate) enum Reason {
     Scrubbed,
     OtherLoader,
     NotLoaded,
-    NeverCalled,
     Unreadable,
 }
 
@@ -39,7 +38,6 @@ impl Reason {
             Reason::Scrubbed => "environment_scrubbed",
             Reason::OtherLoader => "other_loader",
             Reason::NotLoaded => "not_loaded",
-            Reason::NeverCalled => "never_called",
             Reason::Unreadable => "unreadable",
         }
     }
@@ -55,7 +53,6 @@ impl Reason {
             Reason::Scrubbed => "it was started without LD_PRELOAD: its parent cleaned the environment",
             Reason::OtherLoader => "its loader is not glibc's",
             Reason::NotLoaded => "the loader did not load the library",
-            Reason::NeverCalled => "it never called malloc",
             Reason::Unreadable => "its memory could not be read",
         }
     }
@@ -68,6 +65,20 @@ pub(crate) struct InForce {
     pub(crate) malloc: String,
     /// Why it is not the wanted one; `None` if it is.
     pub(crate) reason: Option<Reason>,
+    /// brkmap is loaded and had nothing to do.
+    pub(crate) never_called: bool,
+}
+
+impl InForce {
+    /// The wanted malloc.
+    pub(crate) fn yes(malloc: impl Into<String>) -> InForce {
+        InForce { malloc: malloc.into(), reason: None, never_called: false }
+    }
+
+    /// Another malloc than the wanted one.
+    pub(crate) fn no(malloc: impl Into<String>, reason: Reason) -> InForce {
+        InForce { reason: Some(reason), ..InForce::yes(malloc) }
+    }
 }
 
 /// Libraries that bring a malloc, by the beginning of their file name.
@@ -144,24 +155,23 @@ fn why_not_loaded(snapshot: &Snapshot, library: &str) -> Reason {
 pub(crate) fn decide(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
     if let Some(heap) = snapshot.heaps.iter().find(|heap| heap.in_use) {
         let (major, minor, patch) = heap.version;
-        return InForce { malloc: format!("brkmap {major}.{minor}.{patch}"), reason: None };
+        return InForce::yes(format!("brkmap {major}.{minor}.{patch}"));
     }
     let exports_malloc = snapshot.executable.as_ref().is_some_and(|executable| executable.exports_malloc);
     let library = match wanted {
-        Wanted::System => return InForce { malloc: other_malloc(snapshot), reason: None },
+        Wanted::System => return InForce::yes(other_malloc(snapshot)),
         Wanted::Brkmap => "libbrkmap.so",
         Wanted::Library(name) => name,
     };
     if !maps(&snapshot.mappings, |file| file == library || file == format!("memfd:{library}")) {
-        let reason = Some(why_not_loaded(snapshot, library));
-        return InForce { malloc: other_malloc(snapshot), reason };
+        return InForce::no(other_malloc(snapshot), why_not_loaded(snapshot, library));
     }
     match wanted {
-        _ if exports_malloc => InForce { malloc: "its own".to_owned(), reason: Some(Reason::OwnMalloc) },
-        Wanted::Library(name) => InForce { malloc: name.clone(), reason: None },
-        _ if snapshot.heap_error.is_some() => InForce { malloc: "brkmap".to_owned(), reason: Some(Reason::Unreadable) },
+        _ if exports_malloc => InForce::no("its own", Reason::OwnMalloc),
+        Wanted::Library(name) => InForce::yes(name),
+        _ if snapshot.heap_error.is_some() => InForce::no("brkmap", Reason::Unreadable),
         // Loaded, the root is there, and no request ever came.
-        _ => InForce { malloc: "brkmap".to_owned(), reason: Some(Reason::NeverCalled) },
+        _ => InForce { never_called: true, ..InForce::yes("brkmap") },
     }
 }
 
@@ -191,9 +201,12 @@ mod tests {
     #[test]
     fn a_used_root_is_proof() {
         let mut snapshot = process(WITH_LIBRARY, Executable::default());
-        assert_eq!(reason(&snapshot), Some(Reason::NeverCalled));
+        assert_eq!(
+            decide(&snapshot, &Wanted::Brkmap),
+            InForce { malloc: "brkmap".to_owned(), reason: None, never_called: true }
+        );
         snapshot.heaps = vec![Heap { in_use: true, version: (0, 1, 2), ..Heap::default() }];
-        assert_eq!(decide(&snapshot, &Wanted::Brkmap), InForce { malloc: "brkmap 0.1.2".to_owned(), reason: None });
+        assert_eq!(decide(&snapshot, &Wanted::Brkmap), InForce::yes("brkmap 0.1.2"));
     }
 
     #[test]
@@ -225,7 +238,7 @@ mod tests {
     #[test]
     fn without_a_wish_only_the_name_is_told() {
         let system = |maps| decide(&process(maps, Executable::default()), &Wanted::System);
-        assert_eq!(system(WITHOUT), InForce { malloc: "glibc".to_owned(), reason: None });
+        assert_eq!(system(WITHOUT), InForce::yes("glibc"));
         assert_eq!(system("1-2 r-xp 0 0:0 6 /u/libjemalloc.so.2\n").malloc, "jemalloc");
         assert_eq!(system("").malloc, "unknown");
     }
@@ -234,7 +247,7 @@ mod tests {
     fn a_foreign_library_is_in_force_when_it_is_mapped() {
         let wanted = Wanted::Library("libx.so".to_owned());
         let snapshot = process("1-2 r-xp 0 0:0 6 /u/libx.so\n", Executable::default());
-        assert_eq!(decide(&snapshot, &wanted), InForce { malloc: "libx.so".to_owned(), reason: None });
+        assert_eq!(decide(&snapshot, &wanted), InForce::yes("libx.so"));
         assert_eq!(decide(&process(WITHOUT, Executable::default()), &wanted).reason, Some(Reason::Scrubbed));
     }
 }

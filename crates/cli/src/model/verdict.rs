@@ -10,6 +10,8 @@ pub(crate) enum Class {
     Small,
     /// The wanted malloc was not in force.
     NotInForce,
+    /// No request ever came.
+    NeverCalled,
     /// malloc's bytes cannot be seen from outside.
     Opaque,
     /// Blocks that the program holds.
@@ -34,6 +36,7 @@ impl Class {
         match self {
             Class::Small => "small",
             Class::NotInForce => "not_in_force",
+            Class::NeverCalled => "never_called",
             Class::Opaque => "opaque",
             Class::Live => "live",
             Class::Fragmented => "fragmented",
@@ -67,6 +70,7 @@ fn classify(waterfall: &Waterfall, in_force: &InForce) -> Class {
     let other = rss.saturating_sub(waterfall.malloc() + waterfall.get(Kind::Unexplained));
     match () {
         () if in_force.reason.is_some() => Class::NotInForce,
+        () if in_force.never_called => Class::NeverCalled,
         () if !waterfall.ours => Class::Opaque,
         () if rss < SMALL => Class::Small,
         () if is_part(waterfall.get(Kind::Unexplained), 5) => Class::Unexplained,
@@ -90,6 +94,7 @@ pub(crate) fn judge(waterfall: &Waterfall, in_force: &InForce) -> Verdict {
             let reason = in_force.reason.map_or("", |reason| reason.text());
             format!("ran on {}: {reason}", in_force.malloc)
         }
+        Class::NeverCalled => format!("never called malloc: all of its {} are other things", mib(rss)),
         Class::Opaque => format!(
             "{} resident at the end; what {} holds inside cannot be seen from outside yet",
             mib(rss),
@@ -130,7 +135,7 @@ mod tests {
         let code = Mapping { end: 1, rss: other, inode: 1, executable: true, ..Mapping::default() };
         let heap = Heap { in_use: true, explained: vec![sum, 0], ..heap };
         let snapshot = Snapshot { mappings: vec![malloc, code], heaps: vec![heap], ..Snapshot::default() };
-        judge(&Waterfall::of(&snapshot), &InForce { malloc: "brkmap".to_owned(), reason: None })
+        judge(&Waterfall::of(&snapshot), &InForce::yes("brkmap"))
     }
 
     #[test]
@@ -152,11 +157,11 @@ mod tests {
     #[test]
     fn what_cannot_be_known_is_said() {
         let waterfall = Waterfall::of(&Snapshot::default());
-        let glibc = InForce { malloc: "glibc".to_owned(), reason: None };
+        let glibc = InForce::yes("glibc");
         let verdict = judge(&waterfall, &glibc);
         assert_eq!(verdict.class, Class::Opaque);
         assert!(verdict.text.contains("cannot be seen from outside yet"));
-        let refused = judge(&waterfall, &InForce { reason: Some(Reason::Static), ..glibc });
+        let refused = judge(&waterfall, &InForce::no("glibc", Reason::Static));
         assert_eq!(refused.class, Class::NotInForce);
         assert_eq!(refused.text, "ran on glibc: it is statically linked: no loader, no LD_PRELOAD");
     }

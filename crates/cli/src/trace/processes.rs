@@ -16,6 +16,7 @@ const SAME_EXIT: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Living {
+    /// Threads that are not in the exit path yet.
     threads: HashSet<i32>,
     traced: bool,
     /// Between vfork (or posix_spawn) and exec it runs in its parent's memory.
@@ -91,10 +92,9 @@ impl Processes {
     pub(super) fn exec(&mut self, pid: i32, former: i32) -> bool {
         self.see(pid);
         let Some(living) = self.living.get_mut(&pid) else { return false };
-        for thread in living.threads.drain() {
+        for thread in living.threads.drain().chain([former]) {
             self.threads.remove(&thread);
         }
-        self.threads.remove(&former);
         self.threads.insert(pid, pid);
         living.threads.insert(pid);
         if let Some((name, peak_rss, when)) = living.sample.take() {
@@ -110,7 +110,9 @@ impl Processes {
     pub(super) fn exiting(&mut self, tid: i32) {
         let Some(&pid) = self.threads.get(&tid) else { return };
         let Some(living) = self.living.get_mut(&pid) else { return };
-        let is_last = living.threads.len() <= 1;
+        // A leader that left early stays in the kernel's lists until the last thread is gone; here it does not.
+        living.threads.remove(&tid);
+        let is_last = living.threads.is_empty();
         let is_new = living.observed.as_ref().is_none_or(|(_, when)| when.elapsed() > SAME_EXIT);
         if living.borrowed || !(tid == pid || is_last) || !is_new {
             return;

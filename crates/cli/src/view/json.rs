@@ -90,6 +90,7 @@ fn process(process: &Process, ticks: u64) -> Value {
         "malloc": {
             "in_force": process.in_force.malloc,
             "as_wanted": process.in_force.reason.is_none(),
+            "never_called": process.in_force.never_called,
             "reason": process.in_force.reason.map(|reason| reason.key()),
             "read_error": process.heap_error,
         },

@@ -31,6 +31,16 @@ impl Report {
     }
 }
 
+/// A process' command without the folder of its program, cut to `width` characters.
+pub(crate) fn short_command(process: &Process, width: usize) -> String {
+    let mut words = process.command.clone();
+    match words.first_mut() {
+        Some(first) => *first = first.rsplit('/').next().unwrap_or_default().to_owned(),
+        None => words.push(process.exe.clone()),
+    }
+    cut(&command_line(&words), width)
+}
+
 /// Joins arguments, quoting those that need it; control characters are escaped.
 pub(crate) fn command_line(arguments: &[String]) -> String {
     let quote = |argument: &String| {

@@ -1,7 +1,7 @@
 //! The report for people: at most 30 lines.
 
 use super::style::{Ink, Style};
-use super::{Report, cut, signal_name};
+use super::{Report, short_command, signal_name};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::{Class, judge, mib};
@@ -24,21 +24,37 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
         lines.push(time(report, style));
         return lines.join("\n") + "\n";
     };
-    let verdict = judge(&main.waterfall, &main.in_force);
-    let ink = if verdict.class == Class::NotInForce { Ink::Alert } else { Ink::Bold };
-    lines.push(format!("{} {}", style.paint(ink, "brkmap:"), style.paint(ink, &verdict.text)));
+    lines.push(verdict(report, main, style));
     lines.push(header(report, main, style));
     lines.extend(following(report, style));
     lines.push(resident(main, style));
     lines.extend(rows(&main.waterfall, style));
     if let Some(error) = &main.heap_error {
-        lines.push(format!("  brkmap's heap could not be read: {error}"));
+        lines.push(entry(style, "incomplete", &format!("brkmap's heap could not be read to its end: {error}")));
     }
     lines.extend(main.engine.as_ref().map(|engine| asked(engine, style)).unwrap_or_default());
-    lines.push(faults(report, main));
+    lines.push(faults(report, main, style));
     lines.push(time(report, style));
     lines.extend(others(report, style));
     lines.join("\n") + "\n"
+}
+
+/// A line with its subject in front.
+fn entry(style: Style, subject: &str, text: &str) -> String {
+    style.paint(Ink::Bold, &format!("{subject:<12}")) + text
+}
+
+fn verdict(report: &Report, main: &Process, style: Style) -> String {
+    let verdict = judge(&main.waterfall, &main.in_force);
+    let ink = if verdict.class == Class::NotInForce { Ink::Alert } else { Ink::Bold };
+    let mut line = format!("brkmap: {}", verdict.text);
+    // A compiler driver or a shell script is small itself; what it started may not be.
+    if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
+        let name = short_command(child, 24);
+        let name = name.split(' ').next().unwrap_or_default();
+        line += &format!("; its child {name} reached {}", mib(child.peak_rss));
+    }
+    style.paint(ink, &line)
 }
 
 fn header(report: &Report, main: &Process, style: Style) -> String {
@@ -55,7 +71,7 @@ fn following(report: &Report, style: Style) -> Option<String> {
     match &report.following {
         Following::All => None,
         Following::Sampled(why) => {
-            Some(style.paint(Ink::Alert, &format!("only samples of the command itself, no children: {why}")))
+            Some(entry(style, "sampled", &style.paint(Ink::Alert, &format!("the command only, no children: {why}"))))
         }
     }
 }
@@ -72,7 +88,8 @@ fn resident(main: &Process, style: Style) -> String {
         true => format!("{}/proc/PID/status says {}", style.dot(), mib(main.status_rss)),
         false => String::new(),
     };
-    format!("resident: peak {}{}{when} {}{swap}{lag}", mib(main.peak_rss), style.dot(), mib(main.waterfall.rss()))
+    let text = format!("peak {}{}{when} {}{swap}{lag}", mib(main.peak_rss), style.dot(), mib(main.waterfall.rss()));
+    entry(style, "resident", &text)
 }
 
 fn ink(kind: Kind) -> Option<Ink> {
@@ -118,11 +135,9 @@ fn asked(engine: &Engine, style: Style) -> Vec<String> {
     let refused = |count, what: &str| (get(count) > 0).then(|| format!("{} {what} refused", get(count)));
     let line = |name: &str, parts: Vec<Option<String>>| {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        let text = if parts.is_empty() { "none".to_owned() } else { parts.join(style.dot()) };
-        format!("  {name:<10}{text}")
+        entry(style, name, &if parts.is_empty() { "none".to_owned() } else { parts.join(style.dot()) })
     };
     vec![
-        "asked of the kernel".to_owned(),
         line(
             "break",
             vec![
@@ -152,13 +167,13 @@ fn asked(engine: &Engine, style: Style) -> Vec<String> {
     ]
 }
 
-fn faults(report: &Report, main: &Process) -> String {
+fn faults(report: &Report, main: &Process, style: Style) -> String {
     let usage = &report.usage;
-    let mut line = format!("faults: {} minor, {} major", main.stat.minor_faults, main.stat.major_faults);
+    let mut line = format!("{} minor, {} major", main.stat.minor_faults, main.stat.major_faults);
     if !report.others.is_empty() {
         line += &format!(" (with children {} and {})", usage.minor_faults, usage.major_faults);
     }
-    line
+    entry(style, "faults", &line)
 }
 
 fn time(report: &Report, style: Style) -> String {
@@ -166,7 +181,7 @@ fn time(report: &Report, style: Style) -> String {
     let usage = &report.usage;
     let (wall, user, system) = (seconds(report.wall), seconds(usage.user), seconds(usage.system));
     let with = if report.others.is_empty() { "" } else { " (with children)" };
-    format!("time: {wall} wall{dot}{user} user{dot}{system} system{with}", dot = style.dot())
+    entry(style, "time", &format!("{wall} wall{dot}{user} user{dot}{system} system{with}", dot = style.dot()))
 }
 
 /// The largest other processes, one line each, and the sum of the rest.
@@ -174,7 +189,7 @@ fn others(report: &Report, style: Style) -> Vec<String> {
     if report.others.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec!["other processes (peak resident, malloc, command)".to_owned()];
+    let mut lines = vec![entry(style, "children", "peak resident, malloc, command")];
     let (large, rest) = report.others.split_at(report.others.len().min(OTHERS));
     lines.extend(large.iter().map(|process| {
         let malloc = match process.in_force.reason {
@@ -183,16 +198,102 @@ fn others(report: &Report, style: Style) -> Vec<String> {
         };
         let start = format!("  {:>10}  {malloc:<14}  ", mib(process.peak_rss));
         let room = style.width.saturating_sub(start.chars().count()).max(20);
-        start + &cut(&super::command_line(&process.command), room)
+        start + &short_command(process, room)
     }));
     if !rest.is_empty() {
         let strangers = rest.iter().filter(|process| process.in_force.reason.is_some()).count();
         let strange = if strangers > 0 { format!(", {strangers} not on the wanted malloc") } else { String::new() };
         let sum = rest.iter().map(|process| process.peak_rss).sum();
-        lines.push(format!("  {:>10}  {} more, sum of their peaks{strange}", mib(sum), rest.len()));
-    }
-    if report.not_kept > 0 {
-        lines.push(format!("  and {} more that were not kept", report.not_kept));
+        let lost = if report.not_kept > 0 { format!(", and {} not kept", report.not_kept) } else { String::new() };
+        lines.push(format!("  {:>10}  {} more, sum of their peaks{strange}{lost}", mib(sum), rest.len()));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::Heap;
+    use crate::model::in_force::Wanted;
+    use crate::model::snapshot::Snapshot;
+    use crate::proc::smaps::Mapping;
+    use crate::trace::Usage;
+    use std::time::Duration;
+
+    const PLAIN: Style = Style { color: false, ascii: true, width: 80 };
+
+    fn process(pid: i32, rss: u64) -> Process {
+        let mapping = |name: &str, rss| Mapping { end: 1, rss, swap: rss, name: name.to_owned(), ..Mapping::default() };
+        let names = ["[heap]", "", "[stack]", "[vdso]", "/a", "[anon:brkmap region]"];
+        let heap = Heap {
+            in_use: true,
+            live: rss,
+            explained: vec![rss],
+            counters: vec![3 << 20; brkmap_wire::COUNTERS],
+            ..Heap::default()
+        };
+        let mut mappings = names.map(|name| mapping(name, rss)).to_vec();
+        mappings[0].rss = 2 * rss;
+        let mut snapshot = Snapshot {
+            mappings,
+            heaps: vec![heap],
+            command: vec!["/usr/bin/tool".to_owned(), "x".repeat(200)],
+            ..Snapshot::default()
+        };
+        snapshot.status.rss = rss * 9;
+        Process::of(pid, &snapshot, &Wanted::Brkmap, Moment::AtExit)
+    }
+
+    fn full() -> Report {
+        let mut main = process(1, 64 << 20);
+        main.heap_error = Some("a page is not mapped".to_owned());
+        Report {
+            command: vec!["tool".to_owned(), "y".repeat(300)],
+            wanted: Wanted::Brkmap,
+            outcome: Outcome::Signal(11),
+            wall: Duration::from_millis(1234),
+            usage: Usage::default(),
+            following: Following::Sampled("tracing was refused".to_owned()),
+            main: Some(main),
+            others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
+            not_kept: 7,
+        }
+    }
+
+    #[test]
+    fn the_longest_report_has_thirty_lines() {
+        let text = render(&full(), PLAIN);
+        assert_eq!(text.lines().count(), 30, "{text}");
+        assert!(text.is_ascii());
+        assert!(text.contains("its child tool reached "), "{text}");
+        assert!(text.contains("killed by SIGSEGV"), "{text}");
+        let is_table = |line: &&str| line.starts_with("  ") || line.contains(" - pid ");
+        let too_wide: Vec<_> = text.lines().filter(is_table).filter(|line| line.chars().count() > 80).collect();
+        assert!(too_wide.is_empty(), "{too_wide:#?}");
+    }
+
+    #[test]
+    fn rows_are_aligned_and_end_in_their_sum() {
+        let report = Report { others: vec![], following: Following::All, not_kept: 0, ..full() };
+        let text = render(&report, PLAIN);
+        let figures: Vec<f64> = text
+            .lines()
+            .filter(|line| line.starts_with("  "))
+            .map(|line| {
+                let (_, rest) = line.split_at(2 + LABEL);
+                rest.trim_start().split(' ').next().unwrap().parse().unwrap()
+            })
+            .collect();
+        let (sum, rows) = figures.split_last().unwrap();
+        assert_eq!(rows.len(), 12);
+        assert!((rows.iter().sum::<f64>() - sum).abs() < 0.01, "{text}");
+    }
+
+    #[test]
+    fn a_program_without_a_sample_is_reported_too() {
+        let report = Report { main: None, others: vec![], ..full() };
+        let text = render(&report, PLAIN);
+        assert!(text.starts_with("brkmap: tool yyyy"), "{text}");
+        assert!(text.contains("no sample") && text.contains("1.23 s wall"), "{text}");
+    }
 }
