@@ -10,6 +10,7 @@
 
 // Pure: numbers in, numbers out.
 pub mod classes;
+pub mod config;
 pub mod geometry;
 pub mod policy;
 pub mod request;
