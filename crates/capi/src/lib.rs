@@ -7,6 +7,7 @@
 #![allow(unreachable_pub)] // the exported C functions are reached by name
 
 mod entry;
+mod environment;
 mod errno;
 mod info;
 mod platform;

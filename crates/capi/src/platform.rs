@@ -11,5 +11,6 @@ brkmap_core::face!(
         "_heap"
     ),
     brkmap_wire::face::C,
-    crate::errno::no_memory
+    crate::errno::no_memory,
+    crate::environment::settings
 );

@@ -21,7 +21,7 @@ use crate::engine::{Engine, Platform};
 use crate::geometry::{RUN_SLICES_MAX, SLICE};
 use crate::heap::{Bin, Heap, no_block};
 use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
-use crate::policy::{self, Mechanism};
+use crate::policy::Mechanism;
 use crate::request::{MIN_ALIGN, Request};
 
 /// Tells the compiler that what calls this is off the straight path.
@@ -199,14 +199,8 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn allocate_span(&self, request: Request, fill: Fill) -> *mut u8 {
         self.start();
-        let mechanism = policy::mechanism(
-            request.bytes,
-            self.tunables.mmap_threshold.load(Relaxed),
-            self.counter(Counter::DirectLive) as usize,
-            self.tunables.mmap_max.load(Relaxed),
-        );
         let run = request.align <= SLICE && request.bytes <= RUN_SLICES_MAX * SLICE;
-        let block = match mechanism {
+        let block = match self.mechanism(request.bytes) {
             Mechanism::Run if run => {
                 let block = self.allocate_run(request.bytes, fill);
                 if block.is_null() { self.allocate_direct(request) } else { block }

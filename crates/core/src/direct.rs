@@ -21,6 +21,9 @@ impl<P: Platform> Engine<P> {
     /// Maps a block. Null: refused.
     pub(crate) fn allocate_direct(&self, request: Request) -> *mut u8 {
         let Some(bytes) = self.direct_bytes(request.bytes) else { return null_mut() };
+        if !self.has_room(bytes) {
+            return null_mut();
+        }
         let Some((start, bytes)) = self.map_aligned(bytes, request.align) else {
             self.count(Counter::MapRefused, 1);
             return null_mut();
@@ -146,6 +149,9 @@ impl<P: Platform> Engine<P> {
         if new == old {
             page.set_requested(bytes);
             return pointer;
+        }
+        if new > old && !self.has_room(new - old) {
+            return null_mut();
         }
         let Some(start) = NonNull::new(pointer) else { return null_mut() };
         // The block may land where no leaf is, and then it must not be the leaf that memory is missing for.

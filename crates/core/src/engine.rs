@@ -6,12 +6,14 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use brkmap_sys::Kernel;
 use brkmap_wire::{COUNTERS, Counter, Root};
 
+use crate::config::Settings;
 use crate::heap::Heap;
 use crate::lock::{Entry, Lock, Parking, Wake};
 use crate::once::Once;
 use crate::page_map::PageMap;
 use crate::policy;
 use crate::spans::Spans;
+use crate::tuning::Knobs;
 
 /// What a face gives the engine: a kernel, the thread word, the hook at thread exit, and where to publish.
 pub trait Platform: Sync {
@@ -36,6 +38,12 @@ pub trait Platform: Sync {
 
     /// Where this face publishes its root, and as whom ([`brkmap_wire::face`]).
     fn root(&self) -> Option<(&'static RootCell, u64)>;
+
+    /// What the environment and the program ask for. Called once, by the first initialisation; must not allocate. Nothing,
+    /// where the process has more rights than its caller (`AT_SECURE`).
+    fn settings(&self) -> Settings {
+        Settings::NONE
+    }
 }
 
 /// The memory of a published root. It must lie in `.data`, where inspectors look, hence the magic from the start.
@@ -66,6 +74,8 @@ pub(crate) struct Tunables {
     pub(crate) mmap_max: AtomicUsize,
     /// 1: the program set a threshold, so it no longer moves by itself.
     pub(crate) fixed: AtomicU32,
+    /// All other options.
+    pub(crate) knobs: Knobs,
 }
 
 /// A whole allocator.
@@ -133,6 +143,7 @@ impl<P: Platform> Engine<P> {
                 top_pad: AtomicUsize::new(0),
                 mmap_max: AtomicUsize::new(0),
                 fixed: AtomicU32::new(0),
+                knobs: Knobs::new(),
             },
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             store_lock: Lock::new(),
@@ -174,6 +185,7 @@ impl<P: Platform> Engine<P> {
                 unset(&self.tunables.trim_threshold, policy::THRESHOLD_START);
                 unset(&self.tunables.top_pad, policy::TOP_PAD_START);
                 unset(&self.tunables.mmap_max, policy::MMAP_MAX_START);
+                self.apply(&self.platform.settings());
                 self.publish();
             });
         }

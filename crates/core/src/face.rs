@@ -3,10 +3,10 @@
 /// Defines a face's `Face` platform and its `ENGINE`.
 ///
 /// `$symbol` names the thread word, `$face` is one of [`brkmap_wire::face`], `$no_memory` runs before a request is answered
-/// with null. The crate must depend on `brkmap-sys` and `brkmap-wire`.
+/// with null, `$settings` (if given) says what the environment asks for. The crate must depend on `brkmap-sys` and `brkmap-wire`.
 #[macro_export]
 macro_rules! face {
-    ($symbol:expr, $face:expr, $no_memory:path) => {
+    ($symbol:expr, $face:expr, $no_memory:path $(, $settings:path)?) => {
         ::brkmap_sys::thread_word! {
             /// This thread's heap.
             mod current: $crate::Heap, $symbol, $crate::EMPTY_HEAP
@@ -54,6 +54,10 @@ macro_rules! face {
             fn root(&self) -> Option<(&'static $crate::RootCell, u64)> {
                 Some((&ROOT, $face))
             }
+
+            $(fn settings(&self) -> $crate::config::Settings {
+                $settings()
+            })?
         }
 
         /// Registers the fork handlers when the program or library is loaded: early, so that they run last before a fork

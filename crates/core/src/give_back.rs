@@ -27,7 +27,7 @@ impl<P: Platform> Engine<P> {
         let now = self.kernel().now_ms().max(1);
         if spans.over_since == 0 {
             spans.over_since = now;
-        } else if now - spans.over_since.min(now) >= policy::OVER_BUDGET_MS {
+        } else if now - spans.over_since.min(now) >= self.purge_delay_ms() {
             spans.over_since = 0;
             let pad = self.tunables.top_pad.load(Relaxed);
             self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
@@ -37,10 +37,13 @@ impl<P: Platform> Engine<P> {
 
     /// Gives back all that the store has free, but `pad` bytes at the top of the break; how many bytes went.
     pub(crate) fn give_back_all(&self, pad: usize) -> usize {
-        self.with_spans(|spans| {
-            spans.over_since = 0;
-            self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
-        })
+        self.with_spans(|spans| self.give_back_in(spans, pad))
+    }
+
+    /// As [`Engine::give_back_all`], by who works on the store.
+    pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize) -> usize {
+        spans.over_since = 0;
+        self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
     }
 
     /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.

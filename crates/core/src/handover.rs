@@ -40,8 +40,9 @@ impl<P: Platform> Engine<P> {
         unsafe { (*block).set_next(parcel.head.get()) };
         parcel.head.set(block);
         parcel.count.set(parcel.count.get() + 1);
-        heap.parcel_bytes.set(heap.parcel_bytes.get() + page.block_size.load(Relaxed) as usize);
-        if parcel.count.get() >= PARCEL_BLOCKS || heap.parcel_bytes.get() >= PARCEL_BYTES {
+        let size = page.block_size.load(Relaxed) as usize;
+        heap.parcel_bytes.set(heap.parcel_bytes.get() + size);
+        if parcel.count.get() >= self.parcel_blocks(size, PARCEL_BLOCKS) || heap.parcel_bytes.get() >= PARCEL_BYTES {
             self.with_gate(heap, || self.send_all(heap));
         }
     }

@@ -46,6 +46,7 @@ mod sources;
 mod spans;
 mod stats;
 mod threads;
+mod tuning;
 
 pub use check::Violation;
 pub use engine::{Engine, Platform, RootCell};

@@ -95,6 +95,9 @@ fn find_run(count: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
 impl<P: Platform> Engine<P> {
     /// Takes `slices` consecutive slices: free ones of the preferred origin, free ones of the other, then fresh ones.
     pub(crate) fn take_span(&self, spans: &mut Spans, slices: usize, origin: Origin) -> Option<Span> {
+        if !self.fits_limit(spans, slices * SLICE) {
+            return None;
+        }
         let other = if origin == Origin::Break { Origin::Region } else { Origin::Break };
         let found = || {
             let own = self.find(slices, origin);
@@ -165,7 +168,8 @@ impl<P: Platform> Engine<P> {
             return None;
         }
         let leaf = self.map.leaf(behind)?;
-        (leaf.free.count(index, slices) == slices).then(|| self.claim(spans, behind, slices))
+        (leaf.free.count(index, slices) == slices && self.fits_limit(spans, slices * SLICE))
+            .then(|| self.claim(spans, behind, slices))
     }
 
     /// Gives slices back to the store; their memory stays resident until the budget says otherwise.

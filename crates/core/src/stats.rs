@@ -9,7 +9,6 @@ use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::page::{PageMeta, Status, owner, state};
 use crate::page_map::Leaf;
-use crate::policy;
 
 /// A census of the heap, in bytes unless it says otherwise. Taken while other threads allocate it is a little blurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,44 +116,6 @@ impl<P: Platform> Engine<P> {
             });
         }
         self.give_back_all(pad) > 0
-    }
-
-    /// `M_MMAP_THRESHOLD`: ends the dynamic threshold. `false`: above the largest value glibc accepts.
-    pub fn set_mmap_threshold(&self, bytes: usize) -> bool {
-        self.start();
-        if bytes > policy::THRESHOLD_MAX {
-            return false;
-        }
-        self.tunables.mmap_threshold.store(bytes, Relaxed);
-        self.tunables.fixed.store(1, Relaxed);
-        true
-    }
-
-    /// `M_TRIM_THRESHOLD`: ends the dynamic threshold.
-    pub fn set_trim_threshold(&self, bytes: usize) {
-        self.start();
-        self.tunables.trim_threshold.store(bytes, Relaxed);
-        self.tunables.fixed.store(1, Relaxed);
-    }
-
-    /// `M_TOP_PAD`: ends the dynamic threshold.
-    pub fn set_top_pad(&self, bytes: usize) {
-        self.start();
-        self.tunables.top_pad.store(bytes, Relaxed);
-        self.tunables.fixed.store(1, Relaxed);
-    }
-
-    /// `M_MMAP_MAX`: ends the dynamic threshold.
-    pub fn set_mmap_max(&self, mappings: usize) {
-        self.start();
-        self.tunables.mmap_max.store(mappings, Relaxed);
-        self.tunables.fixed.store(1, Relaxed);
-    }
-
-    /// The present mmap threshold, in bytes.
-    pub fn mmap_threshold(&self) -> usize {
-        self.start();
-        self.tunables.mmap_threshold.load(Relaxed)
     }
 }
 

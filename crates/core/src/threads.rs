@@ -16,7 +16,7 @@ use brkmap_wire::Counter;
 
 use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
-use crate::heap::{ENDED_HEAP, Heap, Origin};
+use crate::heap::{ENDED_HEAP, Heap};
 use crate::lifecycle::ACTIVE;
 
 /// Heaps of which one attach asks whether their thread still exists.
@@ -54,7 +54,7 @@ impl<P: Platform> Engine<P> {
         if let Some(heap) = heap {
             heap.thread.store(thread, Relaxed);
             let main = thread == self.kernel().process_id();
-            heap.set_origin(if main { Origin::Break } else { Origin::Region });
+            heap.set_origin(self.origin_for(main));
         }
         self.leave(&self.stray_lock, entered);
         let heap = heap?;
@@ -134,7 +134,7 @@ impl<P: Platform> Engine<P> {
             self.send_all(heap);
             self.drain_queue(heap);
             // A few pages wait for the next thread as they are, so that short threads cost little.
-            if heap.pages.get() > PAGES_KEPT {
+            if heap.pages.get() > PAGES_KEPT || !self.may_keep_pages(self.idle.load(Relaxed)) {
                 for class in 0..CLASSES {
                     self.retire_current(heap, class);
                     self.release_empty(heap, class);
