@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
+use ways::Way;
+
+mod ways;
 
 const C_FLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Werror", "-fno-builtin", "-pthread", "-D_GNU_SOURCE"];
 
@@ -31,54 +34,6 @@ pub(crate) enum Note {
     Done(String, Outcome, Duration),
     /// A check that glibc is no yardstick for.
     Exempt(String, String),
-}
-
-/// How brkmap comes into the program; the two with glibc in their name are the runs without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Glibc,
-    /// The test's main is called by a thread, in a process that has others.
-    GlibcThread,
-    Preload,
-    PreloadThread,
-    /// Preloaded behind the test's companions.
-    Behind,
-    Linked,
-    Loaded,
-}
-
-impl Way {
-    fn name(self) -> &'static str {
-        match self {
-            Way::Glibc => "glibc",
-            Way::GlibcThread => "glibc, thread",
-            Way::Preload => "preload",
-            Way::PreloadThread => "preload, thread",
-            Way::Behind => "preload behind",
-            Way::Linked => "linked",
-            Way::Loaded => "loaded",
-        }
-    }
-
-    fn is_glibc(self) -> bool {
-        matches!(self, Way::Glibc | Way::GlibcThread)
-    }
-
-    /// The ways that a header asks for, glibc first.
-    fn parse(header: &Header) -> Result<Vec<Self>, String> {
-        let mut ways = vec![Way::Glibc];
-        for word in header.get("ways").unwrap_or("preload").split_whitespace() {
-            match word {
-                "preload" => ways.push(Way::Preload),
-                "thread" => ways.extend([Way::GlibcThread, Way::PreloadThread]),
-                "behind" => ways.push(Way::Behind),
-                "linked" => ways.push(Way::Linked),
-                "loaded" => ways.push(Way::Loaded),
-                other => return Err(format!("ways: `{other}` is none of preload, thread, behind, linked, loaded")),
-            }
-        }
-        Ok(ways)
-    }
 }
 
 /// Runs every program of `tests/c`.
@@ -167,11 +122,15 @@ fn all_ways(bench: &Bench, source: &Path, name: &str, notes: &mut Vec<Note>) -> 
         };
         for (case, fatal) in &cases {
             let label = format!("{name}{}{case} [{}]", if case.is_empty() { "" } else { ":" }, way.name());
-            let start = Instant::now();
-            let outcome = one_run(bench, &header, &executable, way, case, fatal.as_deref(), notes, &label);
-            if let Some(outcome) = outcome {
-                notes.push(Note::Done(label, outcome, start.elapsed()));
-            }
+            let (start, executable) = (Instant::now(), &executable);
+            let case = Case { bench, header: &header, executable, way, name: case, fatal: fatal.as_deref() };
+            let (reason, outcome) = match case.run() {
+                Verdict::Counts(outcome) => (None, Some(outcome)),
+                Verdict::Differs(reason, outcome) => (Some(format!("differs: {reason}")), Some(outcome)),
+                Verdict::Exempt(reason) => (Some(format!("exempt: {reason}")), None),
+            };
+            notes.extend(reason.map(|reason| Note::Exempt(label.clone(), reason)));
+            notes.extend(outcome.map(|outcome| Note::Done(label, outcome, start.elapsed())));
         }
     }
     Ok(())
@@ -216,74 +175,68 @@ fn link(bench: &Bench, source: &Path, name: &str, header: &Header) -> Result<Pat
     Ok(output)
 }
 
-/// Runs one case one way; `None` when glibc is exempt from it.
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
-fn one_run(
-    bench: &Bench,
-    header: &Header,
-    executable: &Path,
+/// One case of one program, to be run one way.
+struct Case<'a> {
+    bench: &'a Bench,
+    header: &'a Header,
+    executable: &'a Path,
     way: Way,
-    case: &str,
-    fatal: Option<&str>,
-    notes: &mut Vec<Note>,
-    label: &str,
-) -> Option<Outcome> {
-    let yardstick = match header.yardstick() {
-        Ok(yardstick) => yardstick,
-        Err(why) => return Some(Err(why)),
-    };
-    if let (true, Yardstick::Exempt(reason)) = (way.is_glibc(), &yardstick) {
-        notes.push(Note::Exempt(label.to_owned(), format!("exempt: {reason}")));
-        return None;
-    }
-    let run = header.timeout().and_then(|limit| {
-        let mut command = command(bench, header, executable, way);
-        if !case.is_empty() {
-            command.arg(case);
-        }
-        process::run(&mut command, limit, &bench.work)
-    });
-    let run = match run {
-        Ok(run) => run,
-        Err(why) => return Some(Err(why)),
-    };
-    Some(match (way.is_glibc(), yardstick, fatal) {
-        (true, Yardstick::Differs(reason), _) => {
-            notes.push(Note::Exempt(label.to_owned(), format!("differs: {reason}")));
-            match run.success() {
-                Ok(()) => Err(format!("passes under glibc, so its mark is wrong: differs ({reason})")),
-                Err(_) => Ok(()),
-            }
-        }
-        (_, _, Some(words)) => is_fatal(&run, words),
-        _ => run.success(),
-    })
+    /// The program's argument; empty for a program with one case.
+    name: &'a str,
+    /// The words of the fatal line that it must end with.
+    fatal: Option<&'a str>,
 }
 
-fn command(bench: &Bench, header: &Header, executable: &Path, way: Way) -> Command {
-    let mut command = as_user(header, executable);
-    command.current_dir(&bench.work).env("PATH", crate::tools::SYSTEM_PATH).env_remove("LD_PRELOAD");
-    let companions = header.words("preload").into_iter().map(|lib| format!("{}/{lib}.so", bench.libraries.display()));
-    let mut preload: Vec<String> = companions.collect();
-    match way {
-        Way::Preload | Way::PreloadThread => preload.insert(0, bench.library.display().to_string()),
-        Way::Behind => preload.push(bench.library.display().to_string()),
-        _ => {}
+/// What a run says.
+enum Verdict {
+    /// The expectation itself holds or fails.
+    Counts(Outcome),
+    /// Glibc's answer is known to be another one, for this reason; the outcome says whether it still is.
+    Differs(String, Outcome),
+    /// Not run under glibc, for this reason.
+    Exempt(String),
+}
+
+impl Case<'_> {
+    fn run(&self) -> Verdict {
+        let yardstick = match self.header.yardstick() {
+            Ok(yardstick) => yardstick,
+            Err(why) => return Verdict::Counts(Err(why)),
+        };
+        match (self.way.is_glibc(), yardstick) {
+            (true, Yardstick::Exempt(reason)) => Verdict::Exempt(reason),
+            (true, Yardstick::Differs(reason)) => {
+                let outcome = match self.once().map(|run| run.success()) {
+                    Ok(Err(_)) => Ok(()),
+                    Ok(Ok(())) => Err(format!("passes under glibc, so its mark is wrong: differs ({reason})")),
+                    Err(why) => Err(why),
+                };
+                Verdict::Differs(reason, outcome)
+            }
+            _ => Verdict::Counts(self.once().and_then(|run| match self.fatal {
+                Some(words) => is_fatal(&run, words),
+                None => run.success(),
+            })),
+        }
     }
-    if !preload.is_empty() {
-        command.env("LD_PRELOAD", preload.join(":"));
+
+    fn once(&self) -> Result<Run, String> {
+        process::run(&mut self.command(), self.header.timeout()?, &self.bench.work)
     }
-    match way {
-        Way::Glibc | Way::GlibcThread => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", "libc.so.6"),
-        Way::Loaded => command.env("MALLOC_IN_FORCE", "libc.so.6").env("BRKMAP_LIBRARY", &bench.library),
-        _ => command.env("MALLOC_IN_FORCE", "libbrkmap.so").env("BRKMAP_LIBRARY", &bench.library),
-    };
-    command.env("TEST_LIBRARIES", &bench.libraries);
-    for pair in header.words("env") {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        command.env(name, value);
+
+    fn command(&self) -> Command {
+        let mut command = as_user(self.header, self.executable);
+        command.current_dir(&self.bench.work).env("PATH", crate::tools::SYSTEM_PATH);
+        self.way.environment(&mut command, self.header, &self.bench.libraries, &self.bench.library);
+        for pair in self.header.words("env") {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            command.env(name, value);
+        }
+        if !self.name.is_empty() {
+            command.arg(self.name);
+        }
+        command
     }
-    command
 }
 
 /// `executable` as the user that the header asks for.
