@@ -64,6 +64,13 @@ impl Collector {
         self.executables.entry(key).or_insert_with(|| elf::inspect(file).ok()).clone()
     }
 
+    /// Whether a process runs a debugger or another tracer.
+    pub(crate) fn is_tracer(&mut self, tid: i32) -> bool {
+        let path = fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.executable(tid).is_some_and(|executable| executable.is_tracer(&name))
+    }
+
     /// All facts of a process, through any of its threads that still has the memory.
     pub(crate) fn snapshot(&mut self, tid: i32) -> io::Result<Snapshot> {
         let status = status(tid)?;

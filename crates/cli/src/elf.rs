@@ -16,6 +16,7 @@ pub(crate) fn inspect(mut file: File) -> io::Result<Executable> {
     let mut identification = [0; 16];
     let got = file.read(&mut identification)?;
     let mut facts = Executable {
+        size: metadata.len(),
         is_privileged: metadata.mode() & 0o6000 != 0 || has_capabilities(&file),
         is_32_bit: got >= 5 && identification.starts_with(b"\x7fELF") && identification[4] == elf::ELFCLASS32,
         ..Executable::default()
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn damaged_files_are_no_error() {
         assert_eq!(facts(b""), Executable::default());
-        assert_eq!(facts(b"#!/bin/sh\n"), Executable::default());
+        assert_eq!(facts(b"#!/bin/sh\n"), Executable { size: 10, ..Executable::default() });
         assert!(facts(b"\x7fELF\x01\x01\x01").is_32_bit);
         let mut image = std::fs::read("/proc/self/exe").unwrap();
         image.truncate(5000);

@@ -217,6 +217,7 @@ fn a_program_that_traces_others_is_left_alone() {
     let text = stderr(&ran);
     assert_eq!(text.matches("sum = resident").count(), 2, "{text}");
     assert!(!text.contains("tracing was refused"), "{text}");
+    assert!(text.contains("it traces programs itself and is left alone"), "{text}");
 }
 
 #[test]

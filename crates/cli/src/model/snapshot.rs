@@ -28,12 +28,27 @@ pub(crate) struct Executable {
     pub(crate) is_go: bool,
     /// Its own symbol table for the dynamic linker offers `malloc`.
     pub(crate) exports_malloc: bool,
-    /// Uses ptrace: a debugger or tracer.
+    /// Its symbol table for the dynamic linker asks for `ptrace`.
     pub(crate) imports_ptrace: bool,
+    /// Bytes of the file.
+    pub(crate) size: u64,
     /// Program interpreter.
     pub(crate) interpreter: String,
     /// The file changes user or group, or has capabilities: the loader runs in secure mode.
     pub(crate) is_privileged: bool,
+}
+
+/// Debuggers that call the kernel without a libc, so that no symbol gives them away.
+const TRACERS: [&str; 2] = ["dlv", "rr"];
+/// Browsers ask for `ptrace` as well, for crash reports only. No debugger comes near their size.
+const LARGEST_TRACER: u64 = 64 << 20;
+
+impl Executable {
+    /// Whether the program of this name traces other programs. A process has one tracer at most, so it and its children
+    /// have to be left alone or it would fail.
+    pub(crate) fn is_tracer(&self, name: &str) -> bool {
+        (self.imports_ptrace && self.size < LARGEST_TRACER) || TRACERS.contains(&name)
+    }
 }
 
 /// All facts of one process.
@@ -53,4 +68,18 @@ pub(crate) struct Snapshot {
     pub(crate) heaps: Vec<Heap>,
     /// Why a heap could not be read.
     pub(crate) heap_error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debuggers_and_browsers_are_told_apart() {
+        let importer = |size| Executable { imports_ptrace: true, size, ..Executable::default() };
+        assert!(importer(10 << 20).is_tracer("gdb"));
+        assert!(!importer(200 << 20).is_tracer("chromium"));
+        assert!(Executable::default().is_tracer("dlv"));
+        assert!(!Executable::default().is_tracer("sh"));
+    }
 }

@@ -68,15 +68,16 @@ fn classify(waterfall: &Waterfall, in_force: &InForce) -> Class {
     let rss = waterfall.rss().max(1);
     let is_part = |bytes: u64, percent: u64| bytes.saturating_mul(100) >= rss.saturating_mul(percent);
     let other = rss.saturating_sub(waterfall.malloc() + waterfall.get(Kind::Unexplained));
+    let kept =
+        [(Kind::Caches, Class::ThreadCaches), (Kind::Returnable, Class::Returnable), (Kind::Pinned, Class::Fragmented)];
+    let kept = kept.into_iter().max_by_key(|(kind, _)| waterfall.get(*kind)).unwrap_or((Kind::Live, Class::Live));
     match () {
         () if in_force.reason.is_some() => Class::NotInForce,
         () if in_force.never_called => Class::NeverCalled,
         () if !waterfall.ours => Class::Opaque,
         () if rss < SMALL => Class::Small,
         () if is_part(waterfall.get(Kind::Unexplained), 5) => Class::Unexplained,
-        () if is_part(waterfall.get(Kind::Pinned), 25) => Class::Fragmented,
-        () if is_part(waterfall.get(Kind::Returnable), 25) => Class::Returnable,
-        () if is_part(waterfall.get(Kind::Caches), 25) => Class::ThreadCaches,
+        () if is_part(waterfall.get(kept.0), 25) => kept.1,
         () if is_part(other, 50) => Class::NotMalloc,
         () if is_part(waterfall.get(Kind::Live) + waterfall.get(Kind::Rounding), 50) => Class::Live,
         () => Class::Mixed,
@@ -145,6 +146,8 @@ mod tests {
         assert_eq!(case(Heap { live: 90 * MIB, ..Heap::default() }, 10 * MIB), Class::Live);
         assert_eq!(case(Heap { live: 50 * MIB, pinned: 40 * MIB, ..Heap::default() }, 10 * MIB), Class::Fragmented);
         assert_eq!(case(Heap { live: 50 * MIB, returnable: 40 * MIB, ..Heap::default() }, 0), Class::Returnable);
+        let both = Heap { live: 40 * MIB, pinned: 30 * MIB, returnable: 31 * MIB, ..Heap::default() };
+        assert_eq!(case(both, 0), Class::Returnable);
         assert_eq!(case(Heap { live: 50 * MIB, caches: 40 * MIB, ..Heap::default() }, 0), Class::ThreadCaches);
         assert_eq!(case(Heap { live: 10 * MIB, ..Heap::default() }, 40 * MIB), Class::NotMalloc);
         assert_eq!(case(Heap { live: MIB, ..Heap::default() }, MIB), Class::Small);

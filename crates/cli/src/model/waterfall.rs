@@ -115,10 +115,8 @@ impl Waterfall {
         for heap in &snapshot.heaps {
             waterfall.add_heap(heap);
         }
-        let mut too_much = 0;
         for (index, mapping) in snapshot.mappings.iter().enumerate() {
             let explained: u64 = snapshot.heaps.iter().filter_map(|heap| heap.explained.get(index)).sum();
-            too_much += explained.saturating_sub(mapping.rss);
             let rest = mapping.rss.saturating_sub(explained);
             // The engine's books are complete: what is not in them belongs to the program, also in a mapping that both
             // share (the kernel joins neighbours without names). Unless the books could not be read to the end.
@@ -126,7 +124,11 @@ impl Waterfall {
             let kind = if is_cut { Kind::Unexplained } else { kind_of(&snapshot.mappings, index) };
             waterfall.bytes[kind as usize] += rest;
         }
-        waterfall.take_back(too_much);
+        let rss: u64 = snapshot.mappings.iter().map(|mapping| mapping.rss).sum();
+        let sum = waterfall.rss();
+        waterfall.take_back(sum.saturating_sub(rss));
+        // A walk that broke off inside of a piece looked at bytes that it gave to no row.
+        waterfall.bytes[Kind::Unexplained as usize] += rss.saturating_sub(sum);
         waterfall
     }
 
@@ -240,6 +242,9 @@ d000-30d000 rw-p 0 0:0 0\nRss: 16 kB
             let waterfall = Waterfall::of(&snapshot);
             assert_eq!(waterfall.rss(), rss, "explained {explained}");
             assert_eq!(waterfall.get(Kind::Live), explained.min(24 << 10));
+            snapshot.heaps[0].live /= 2;
+            let cut_short = Waterfall::of(&snapshot);
+            assert_eq!(cut_short.rss(), rss, "explained {explained}, half of it without a row");
         }
     }
 

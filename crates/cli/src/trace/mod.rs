@@ -53,6 +53,7 @@ pub(crate) struct Run {
 
 struct Tracer {
     main: i32,
+    following: Following,
     processes: Processes,
 }
 
@@ -69,11 +70,13 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
             Err(error) => Following::Sampled(format!("tracing was refused ({error})")),
         },
     };
-    let mut tracer = Tracer { main: pid, processes: Processes::new(wanted, Collector::default()) };
-    tracer.processes.begin(pid, following == Following::All);
+    let mut processes = Processes::new(wanted, Collector::default());
+    processes.begin(pid, following == Following::All);
+    let mut tracer = Tracer { main: pid, following, processes };
     let exec = child.go()?;
     let (outcome, usage) = tracer.watch()?;
     let wall = begin.elapsed();
+    let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
     signals.restore();
     Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure() })
@@ -127,6 +130,9 @@ impl Tracer {
                 let former = ptrace::event_message(tid).unwrap_or(tid);
                 if self.processes.exec(tid, former) {
                     let _ = ptrace::detach(tid);
+                    if tid == self.main {
+                        self.following = Following::Sampled("it traces programs itself and is left alone".to_owned());
+                    }
                 } else {
                     self.resume(tid, 0);
                 }

@@ -101,7 +101,7 @@ impl Processes {
             living.earlier.push(EarlierProgram { name, peak_rss, age: when.elapsed() });
         }
         (living.borrowed, living.has_exec, living.observed) = (false, true, None);
-        let is_tracer = self.collector.executable(pid).is_some_and(|executable| executable.imports_ptrace);
+        let is_tracer = self.collector.is_tracer(pid);
         living.traced = !is_tracer;
         is_tracer
     }

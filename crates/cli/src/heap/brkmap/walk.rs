@@ -18,6 +18,8 @@ struct Walk<'r, 'a, 'b> {
     slices: u64,
     /// End of the last page or run: slices before it have no meta of their own.
     covered: u64,
+    /// The first piece that made no sense. The walk goes on: a running process frees mappings under our eyes.
+    damage: Option<Damage>,
 }
 
 /// Reads one engine as far as it can be read.
@@ -38,13 +40,13 @@ pub(super) fn walk(reader: &mut Reader<'_, '_>, root: &Root) -> (Heap, Option<Da
         Err(damage) => return (heap, Some(damage)),
     };
     reader.os_page = root.os_page;
-    let mut walk = Walk { reader, layout, heap, slices: 0, covered: 0 };
+    let mut walk = Walk { reader, layout, heap, slices: 0, covered: 0, damage: None };
     walk.heap.counters.clone_from(&walk.layout.counters);
     walk.heap.heaps = walk.layout.heaps;
     walk.heap.mmap_threshold = walk.layout.mmap_threshold;
     walk.library();
-    let damage = walk.leaves().and_then(|leaves| walk.metadata(&leaves)).err();
-    (walk.heap, damage)
+    let end = walk.leaves().and_then(|leaves| walk.metadata(&leaves)).err();
+    (walk.heap, walk.damage.or(end))
 }
 
 impl Walk<'_, '_, '_> {
@@ -131,20 +133,26 @@ impl Walk<'_, '_, '_> {
                 let meta = Meta::decode(&root, &metas, ((index - word) * root.meta_stride) as usize);
                 let address = (first + index) << root.slice_shift;
                 if is_set(&direct, index) && meta.owner == root.owner_direct {
-                    self.direct(&meta)?;
+                    let result = self.direct(&meta);
+                    self.note(result);
                 }
-                match (is_set(&owned, index), is_set(&free, index)) {
-                    (false, _) => {}
-                    _ if address < self.covered => {}
-                    (true, true) => self.free_slice(address)?,
-                    (true, false) => self.page(&meta, address)?,
-                }
+                let result = match (is_set(&owned, index), is_set(&free, index)) {
+                    (false, _) => Ok(()),
+                    _ if address < self.covered => Ok(()),
+                    (true, true) => self.free_slice(address),
+                    (true, false) => self.page(&meta, address),
+                };
+                self.note(result);
             }
             if self.slices > MOST_SLICES {
                 return Err(Damage::new("the heap claims more than 1 TiB"));
             }
         }
         Ok(())
+    }
+
+    fn note(&mut self, result: Result<(), Damage>) {
+        self.damage = self.damage.take().or(result.err());
     }
 
     fn add(&mut self, shares: &Shares, rounding: u64) {
