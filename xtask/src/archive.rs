@@ -70,6 +70,11 @@ pub(crate) fn wants(archive: &Path) -> Result<BTreeSet<String>, String> {
     names(archive, &["-u", "--format=posix"])
 }
 
+/// The objects in an archive.
+pub(crate) fn members(archive: &Path) -> Result<Vec<String>, String> {
+    Ok(run("ar", |ar| ar.arg("t").arg(archive))?.lines().map(str::to_owned).collect())
+}
+
 /// The first words of nm's lines; a line of one word is the title of an archive member.
 fn names(file: &Path, flags: &[&str]) -> Result<BTreeSet<String>, String> {
     let text = run("nm", |nm| nm.args(flags).arg(file))?;

@@ -12,8 +12,8 @@
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
 //! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
-//! fault programs, the real programs, and library and command beside other tools. `FILTER` is a substring of a check's
-//! name as the output shows it (`c/errno`, `programs/git`).
+//! fault programs, the ways of linking, the real programs, and library and command beside other tools. `FILTER` is a
+//! substring of a check's name as the output shows it (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod faults;
 mod header;
 mod instructions;
 mod library;
+mod link;
 mod process;
 mod programs;
 mod report;
@@ -97,6 +98,7 @@ fn test(context: &mut Context) -> Result<bool, String> {
     symbols::run(context);
     behaviour::run(context);
     faults::run(context);
+    link::run(context);
     programs::run(context);
     beside::run(context);
     context.report.finish()

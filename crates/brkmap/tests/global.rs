@@ -123,7 +123,8 @@ fn over_aligned_types() {
 fn zero_sized_values_take_nothing() {
     let boxes: Vec<Box<()>> = vec![Box::new(()); 1000];
     let empty: Vec<u64> = Vec::with_capacity(0);
-    let units = vec![(); 1_000_000];
+    let mut units = Vec::new();
+    units.resize(1_000_000, ());
     assert_eq!((boxes.len(), empty.capacity(), units.len()), (1000, 0, 1_000_000));
 }
 

@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         if let Some((_, _, misuse)) = CASES.iter().find(|case| name == case.0) {
             misuse();
         }
-        eprintln!("the program went on after {}", name.display());
+        eprintln!("the program went on after {}", name.to_string_lossy());
         return ExitCode::SUCCESS;
     }
     let me = env::current_exe().expect("the path of this program");
