@@ -7,6 +7,7 @@
 use core::arch::asm;
 use core::ffi::{CStr, c_char, c_ulong};
 use core::ptr::{null, with_exposed_provenance};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use brkmap_core::config::{self, Key, Line, Settings};
 use brkmap_sys::Kernel;
@@ -23,6 +24,22 @@ unsafe extern "C" {
     static environ: *const Text;
     safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
+
+/// `show_stats` is on.
+static SHOW_STATS: AtomicBool = AtomicBool::new(false);
+
+/// Writes the census when the program ends by `exit`, if it was asked for.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = {
+    extern "C" fn at_exit() {
+        if SHOW_STATS.load(Relaxed) {
+            Linux.write_error(Line::at_exit(Linux.process_id()).bytes());
+            crate::info::malloc_stats();
+        }
+    }
+    at_exit
+};
 
 /// The address of a symbol that need not exist: 0 then.
 macro_rules! weak_address {
@@ -54,6 +71,7 @@ pub(crate) fn settings() -> Settings {
         complained = true;
         Linux.write_error(complaint.line().bytes());
     });
+    SHOW_STATS.store(settings.is_on(Key::ShowStats), Relaxed);
     if settings.is_on(Key::Verbose) {
         Linux.write_error(Line::of_settings(&settings).bytes());
     }

@@ -105,7 +105,10 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn allocate_more(&self, bytes: usize) -> *mut u8 {
         if bytes <= MEDIUM_MAX {
-            return self.allocate_medium(classes::of_medium(bytes), bytes, Fill::Any);
+            let class = classes::of_medium(bytes);
+            if !self.prefers_mapping(class, bytes) {
+                return self.allocate_medium(class, bytes, Fill::Any);
+            }
         }
         match Request::plain(bytes) {
             Ok(request) => self.allocate_span(request, Fill::Any),
@@ -118,7 +121,7 @@ impl<P: Platform> Engine<P> {
         let Request { bytes, align } = request;
         if bytes <= MEDIUM_MAX && align <= MEDIUM_MAX {
             let class = if align <= MIN_ALIGN { Some(classes::of(bytes)) } else { classes::of_aligned(bytes, align) };
-            if let Some(class) = class {
+            if let Some(class) = class.filter(|class| !self.prefers_mapping(*class, bytes)) {
                 return self.allocate_medium(class, bytes, fill);
             }
         }

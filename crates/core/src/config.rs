@@ -32,7 +32,7 @@ pub use read::{matters, read};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Key {
-    /// Bytes from which a request gets a mapping of its own; ends the dynamic threshold.
+    /// Bytes from which a request gets a mapping of its own (8 KiB at least, 64 MiB at most); ends the dynamic threshold.
     MmapThreshold,
     /// Free bytes at the top of the break above which they go back; ends the dynamic threshold.
     TrimThreshold,

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
+use crate::classes::SMALL_MAX;
 use crate::config::{Background, Key, Mechanisms, Settings};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
@@ -170,6 +171,28 @@ impl<P: Platform> Engine<P> {
             self.counter(Counter::DirectLive) as usize,
             self.tunables.mmap_max.load(Relaxed),
         )
+    }
+
+    /// A threshold below 64 KiB: shall a request that a medium class could serve get a mapping all the same? As in glibc,
+    /// free blocks come first. Small classes never ask.
+    #[inline]
+    pub(crate) fn prefers_mapping(&self, class: usize, bytes: usize) -> bool {
+        bytes > SMALL_MAX
+            && bytes >= self.tunables.mmap_threshold.load(Relaxed)
+            && self.prefers_mapping_slow(class, bytes)
+    }
+
+    #[cold]
+    fn prefers_mapping_slow(&self, class: usize, bytes: usize) -> bool {
+        self.start();
+        let heap = self.platform.heap();
+        let has_free = || {
+            let list = heap.bins[class].list.load(Relaxed);
+            !list.is_null() || !self.bin_page(heap, class).local.load(Relaxed).is_null()
+        };
+        bytes >= self.tunables.mmap_threshold.load(Relaxed)
+            && !has_free()
+            && self.mechanism(bytes) == Mechanism::Mapping
     }
 
     /// Where the pages of a thread's heap come from first.

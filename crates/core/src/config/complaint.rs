@@ -157,6 +157,13 @@ impl Line {
         self.push(b"\"").escape(bytes).push(b"\"")
     }
 
+    /// Announces the census at the end: several processes may write theirs to one place.
+    pub fn at_exit(process: u32) -> Line {
+        let mut line = Line::new();
+        line.push(b"brkmap: statistics at exit of process ").number(process as usize).push(b":\n");
+        line
+    }
+
     fn upper(&mut self, name: &str) -> &mut Self {
         for byte in name.bytes() {
             self.push(&[byte.to_ascii_uppercase()]);
