@@ -62,9 +62,9 @@ impl<P: Platform> Engine<P> {
             if block.is_null() {
                 return self.allocate_slow(bytes, class);
             }
-            // Swap in what was freed meanwhile; all that is carved is out now ([page-counter]).
+            // Swap in what was freed meanwhile; all that is in play is out now ([page-counter]).
             page.local.store(no_block(), Relaxed);
-            page.counter.store(page.carved.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
+            page.counter.store(page.in_play.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
         }
         Self::pop(bin, block)
     }

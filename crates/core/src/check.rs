@@ -104,16 +104,21 @@ impl<P: Platform> Engine<P> {
     fn check_page(&self, page: &PageMeta, at: usize) -> Result<(), Violation> {
         equal("page-start", at, at as i64, page.start() as i64)?;
         let (live, freed) = count_states(page);
-        let (out, carved) = (page.out() as i64, page.carved.load(Relaxed) as i64);
-        let local = self.check_list(page, page.local.load(Relaxed))?;
-        equal("page-local: free blocks of the page", at, carved - out, local)?;
-        if live as i64 > out || freed as i64 > carved - live as i64 {
-            return Err(Violation { invariant: "page-counter", address: at, expected: out, found: live as i64 });
-        }
-        for index in page.carved.load(Relaxed) as usize..page.capacity() as usize {
+        // SAFETY: [page-table] the page is in use.
+        let frontier = unsafe { page.record() }.frontier.load(Relaxed) as usize;
+        for index in frontier..page.capacity() as usize {
             // SAFETY: [state-index] below the capacity.
             let byte = unsafe { page.state(index) }.load(Relaxed);
-            equal("page-carved: state behind the carved part", at, state::NEVER as i64, byte as i64)?;
+            equal("page-carved: state behind the frontier", at, state::NEVER as i64, byte as i64)?;
+        }
+        if page.is_stale() {
+            return equal("stale-books: a page in use is stale", at, 0, (page.status() == Status::Current) as i64);
+        }
+        let (out, in_play) = (page.out() as i64, page.in_play.load(Relaxed) as i64);
+        let local = self.check_list(page, page.local.load(Relaxed))?;
+        equal("in-play: free blocks in the page's list", at, in_play - out, local)?;
+        if live as i64 > out || live + freed > frontier || in_play > frontier as i64 {
+            return Err(Violation { invariant: "page-counter", address: at, expected: out, found: live as i64 });
         }
         let fires = page.counter.load(Relaxed) <= 0;
         let quiet = match page.status() {

@@ -8,6 +8,7 @@ use brkmap_wire::{COUNTERS, Counter, Root};
 
 use crate::config::Settings;
 use crate::heap::Heap;
+use crate::helper::Helper;
 use crate::lock::{Entry, Lock, Parking, Wake};
 use crate::once::Once;
 use crate::page_map::PageMap;
@@ -32,6 +33,17 @@ pub trait Platform: Sync {
     /// Asks that [`Engine::thread_exit`] runs when the calling thread ends. May allocate. `false`: it will not run, and
     /// the heap is recovered when somebody notices that the thread is gone.
     fn at_thread_exit(&self) -> bool;
+
+    /// How many bytes below the thread pointer the code that the engine runs may touch (its thread word, errno): the
+    /// helper thread gets that much of its own.
+    fn thread_bytes(&self) -> usize {
+        0
+    }
+
+    /// What the helper thread runs: a function that calls [`Engine::help`]. `None`: no helper on this platform.
+    fn helper_entry(&self) -> Option<extern "C" fn()> {
+        None
+    }
 
     /// A request is about to be answered with null: the C face sets errno here.
     fn no_memory(&self);
@@ -98,6 +110,12 @@ pub struct Engine<P: Platform> {
     pub(crate) idle_hint: AtomicPtr<Heap>,
     /// Where the search for heaps of dead threads goes on.
     pub(crate) dead_cursor: AtomicPtr<Heap>,
+    /// Slices of pages that became loose (some blocks free) since the heap was last looked over: see `idle`.
+    pub(crate) loosened: AtomicUsize,
+    /// Free slices that may be resident, for a look without the lock.
+    pub(crate) dirty_hint: AtomicUsize,
+    /// The background helper: see `helper`.
+    pub(crate) helper: Helper,
     /// The thread that is in `fork` and holds all locks; 0 = none.
     pub(crate) forking: AtomicU32,
     /// Which locks that thread held before `fork` began (it forks in a signal handler): bits of `fork::held`.
@@ -153,6 +171,9 @@ impl<P: Platform> Engine<P> {
             idle: AtomicU32::new(0),
             idle_hint: AtomicPtr::new(core::ptr::null_mut()),
             dead_cursor: AtomicPtr::new(core::ptr::null_mut()),
+            loosened: AtomicUsize::new(0),
+            dirty_hint: AtomicUsize::new(0),
+            helper: Helper::new(),
             forking: AtomicU32::new(0),
             fork_held: AtomicU32::new(0),
         }
@@ -224,7 +245,11 @@ impl<P: Platform> Engine<P> {
 
     /// Takes a lock; `false`: this thread holds it already, because it is in `fork`.
     pub(crate) fn enter(&self, lock: &Lock) -> bool {
-        let me = self.me();
+        self.enter_as(self.me(), lock)
+    }
+
+    /// [`Engine::enter`] for a caller that knows its thread id.
+    pub(crate) fn enter_as(&self, me: u32, lock: &Lock) -> bool {
         match lock.acquire(me, &self.park()) {
             Entry::Taken => true,
             Entry::Nested if self.forking.load(Relaxed) == me => false,

@@ -47,6 +47,17 @@ macro_rules! face {
                 unsafe { ::brkmap_sys::linux::at_thread_exit::register(thread_exit, ::core::ptr::null_mut()) }
             }
 
+            fn thread_bytes(&self) -> usize {
+                ::brkmap_sys::linux::helper::reach_below(current::distance())
+            }
+
+            fn helper_entry(&self) -> Option<extern "C" fn()> {
+                extern "C" fn help() {
+                    ENGINE.help();
+                }
+                Some(help)
+            }
+
             fn no_memory(&self) {
                 $no_memory()
             }

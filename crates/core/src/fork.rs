@@ -69,6 +69,7 @@ impl<P: Platform> Engine<P> {
         let me = self.kernel().thread_id();
         let held = self.fork_held.load(Relaxed);
         self.forking.store(0, Relaxed);
+        self.helper.forget();
         let mend = |lock: &Lock, bit: u32| if held & bit == 0 { lock.reset() } else { lock.rename(me) };
         if !own.is_empty_heap() {
             own.thread.store(me, Relaxed);

@@ -12,7 +12,7 @@
 //! One compare of the owner word sorts out foreign, remote, interior and large blocks at once. There is no "is this the
 //! page in use?" branch: with a few pages per class it cannot be predicted.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
@@ -74,13 +74,14 @@ impl<P: Platform> Engine<P> {
         if byte.load(Relaxed) != state::LIVE {
             return false;
         }
-        byte.store(state::FREED, Relaxed);
         let block = pointer.cast::<Block>();
         // SAFETY: [freed-block] the block was LIVE and is ours now.
         unsafe { (*block).set_next(page.local.load(Relaxed)) };
         page.local.store(block, Relaxed);
         let counter = page.counter.load(Relaxed) - 1;
         page.counter.store(counter, Relaxed);
+        // Last: who reads FREED may give the block's memory back, or the whole page ([page-state]).
+        byte.store(state::FREED, Release);
         if counter <= 0 {
             self.page_event(page);
         }
@@ -123,7 +124,7 @@ impl<P: Platform> Engine<P> {
     /// A block of a page that another heap owns. The swap decides which of two threads that free it at once was first.
     fn free_foreign(&self, heap: &'static Heap, page: &PageMeta, pointer: *mut u8) {
         match self.state_of(page, pointer.addr()) {
-            Some(byte) if byte.load(Relaxed) == state::LIVE && byte.swap(state::FREED, Acquire) == state::LIVE => {
+            Some(byte) if byte.load(Relaxed) == state::LIVE && byte.swap(state::REMOTE, Acquire) == state::LIVE => {
                 self.free_remote(heap, page, pointer.cast());
             }
             _ => self.die_not_live(page, pointer.addr()),
@@ -133,7 +134,7 @@ impl<P: Platform> Engine<P> {
     /// Says whether the block was freed before or none starts there.
     #[cold]
     fn die_not_live(&self, page: &PageMeta, address: usize) {
-        let freed = self.state_of(page, address).is_some_and(|byte| byte.load(Relaxed) == state::FREED);
+        let freed = self.state_of(page, address).is_some_and(|byte| byte.load(Relaxed) >= state::FREED);
         self.die(if freed { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, None);
     }
 
@@ -151,8 +152,9 @@ impl<P: Platform> Engine<P> {
             true
         });
         if !freed {
-            self.die(Misuse::InvalidFree, pointer.addr(), None);
+            return self.die(Misuse::InvalidFree, pointer.addr(), None);
         }
+        self.nudge();
     }
 
     /// `free_sized`, `free_aligned_sized`, Rust's `dealloc`: the block must be one that a request for `bytes` at `align` (or

@@ -19,6 +19,8 @@ use crate::spans::Spans;
 impl<P: Platform> Engine<P> {
     /// Looks at the budget after a change of what is free.
     pub(crate) fn note_budget(&self, spans: &mut Spans) {
+        spans.changes += 1;
+        self.dirty_hint.store(spans.dirty, Relaxed);
         let budget = policy::dirty_budget(spans.used * SLICE);
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
@@ -85,7 +87,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Purges dirty slices, run by run, from the highest leaf list entry on, until at most `keep` are left.
-    fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
+    pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
         if !self.kernel().purge_is_honest() {
             return 0;
         }
@@ -100,6 +102,7 @@ impl<P: Platform> Engine<P> {
                 leaf.dirty.fill(first, count, false);
                 leaf.change_dirty(-(count as i32));
                 spans.dirty -= count;
+                self.dirty_hint.store(spans.dirty, Relaxed);
                 bytes += count * SLICE;
                 at = first + count;
             }

@@ -4,7 +4,8 @@
 //! needed, when all parcels together hold too many bytes, at each refill and at thread exit. The protocol is `remote`.
 
 use core::ptr::with_exposed_provenance_mut;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use brkmap_wire::Counter;
 
@@ -13,7 +14,7 @@ use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
 use crate::geometry::SLICE;
 use crate::heap::{Heap, PARCEL_BLOCKS, PARCEL_BYTES, PARCELS, Parcel, no_block};
-use crate::page::{Block, PageMeta};
+use crate::page::{Block, PageMeta, state};
 
 impl<P: Platform> Engine<P> {
     /// Frees a block (its state is FREED already) of a page that another heap owns.
@@ -44,6 +45,7 @@ impl<P: Platform> Engine<P> {
         heap.parcel_bytes.set(heap.parcel_bytes.get() + size);
         if parcel.count.get() >= self.parcel_blocks(size, PARCEL_BLOCKS) || heap.parcel_bytes.get() >= PARCEL_BYTES {
             self.with_gate(heap, || self.send_all(heap));
+            self.nudge();
         }
     }
 
@@ -81,12 +83,13 @@ impl<P: Platform> Engine<P> {
             unsafe { (*tail).set_next(with_exposed_provenance_mut(next)) }
         });
         if must_queue {
+            self.loosened.fetch_add(classes::slices(page.class()), Relaxed);
             self.queue_page(page);
         }
     }
 
     /// Puts a page with the QUEUED bit on its owner's queue, and tends the owner if it is idle.
-    fn queue_page(&self, page: &PageMeta) {
+    pub(crate) fn queue_page(&self, page: &PageMeta) {
         let slice = page.slice.load(Relaxed);
         // SAFETY: [heap-stays] the page is in use and small or medium, so its owner is a heap.
         let owner = unsafe { Heap::from_owner(page.owner.load(Acquire)) };
@@ -117,25 +120,40 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// Links a chain of blocks into their page's own list.
-    pub(crate) fn absorb(&self, page: &PageMeta, mut chain: *mut Block) {
+    /// Links a chain of blocks that others freed into their page's own list. By the owner.
+    fn absorb(&self, page: &PageMeta, chain: *mut Block) {
+        let mut count = 0;
+        self.each_returned(page, chain, |block, byte| {
+            // SAFETY: [freed-block] a block of this page; its link was read already.
+            unsafe { (*block).set_next(page.local.load(Relaxed)) };
+            page.local.store(block, Relaxed);
+            byte.store(state::FREED, Relaxed);
+            count += 1;
+        });
+        page.counter.store(page.counter.load(Relaxed) - count, Relaxed);
+    }
+
+    /// Marks a chain of blocks that others freed as free, without the owner, who renews the page's books later
+    /// ([stale-books]).
+    pub(crate) fn absorb_behind(&self, page: &PageMeta, chain: usize) {
+        self.each_returned(page, with_exposed_provenance_mut(chain), |_, byte| byte.store(state::FREED, Release));
+    }
+
+    /// Calls `take` for each block of a chain that was handed over, with its state byte; checks that it is one.
+    fn each_returned(&self, page: &PageMeta, mut chain: *mut Block, mut take: impl FnMut(*mut Block, &AtomicU8)) {
         let start = page.start();
         let bytes = classes::slices(page.class()) * SLICE;
-        let mut count = 0;
         while !chain.is_null() {
-            if chain.addr().wrapping_sub(start) >= bytes || count > page.capacity() {
-                self.die(Misuse::CorruptedList, chain.addr(), None);
-                return;
-            }
+            let offset = chain.addr().wrapping_sub(start);
+            let byte = if offset < bytes { self.state_of(page, chain.addr()) } else { None };
+            // REMOTE turns into FREED below, so a chain that runs in a circle ends here too.
+            let Some(byte) = byte.filter(|byte| byte.load(Relaxed) == state::REMOTE) else {
+                return self.die(Misuse::CorruptedList, chain.addr(), None);
+            };
             // SAFETY: [freed-block] a block of this page whose link was written by the thread that freed it.
-            unsafe {
-                let next = (*chain).next();
-                (*chain).set_next(page.local.load(Relaxed));
-                page.local.store(chain, Relaxed);
-                chain = next;
-            }
-            count += 1;
+            let next = unsafe { (*chain).next() };
+            take(chain, byte);
+            chain = next;
         }
-        page.counter.store(page.counter.load(Relaxed) - count, Relaxed);
     }
 }

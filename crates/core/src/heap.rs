@@ -62,6 +62,8 @@ pub struct Heap {
     pub(crate) parcel_bytes: Cell<usize>,
     /// Pages of this heap.
     pub(crate) pages: Cell<u32>,
+    /// Pages that became loose or empty since the last refill.
+    pub(crate) loosened: Cell<u32>,
     pub(crate) samples: [Sample; CLASSES],
     /// Pages with blocks that other threads freed.
     pub(crate) queue: PageQueue,
@@ -109,6 +111,7 @@ impl Heap {
             }; PARCELS],
             parcel_bytes: Cell::new(0),
             pages: Cell::new(0),
+            loosened: Cell::new(0),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
             queue: PageQueue::new(),
             lifecycle: Lifecycle::new(IDLE),

@@ -38,6 +38,8 @@ mod fork;
 mod free;
 mod give_back;
 mod handover;
+mod helper;
+mod idle;
 mod pages;
 mod publish;
 mod realloc;

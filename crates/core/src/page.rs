@@ -13,13 +13,22 @@
 //!   remotely and not yet drained, and bias is 2^30 for CURRENT, 0 for PARTIAL, −(capacity − K) for FULL with
 //!   K = max(1, capacity / 8). So one "decrement, is it ≤ 0?" tells that a PARTIAL page became empty or that a FULL page
 //!   has a useful batch of free blocks, and says nothing for the page in use.
-//! * *[page-local]* blocks in `local` = carved − out, all with state FREED or NEVER.
-//! * *[page-state]* the state byte of a block is LIVE exactly while the program has it.
-//! * *[page-carved]* blocks at or behind `carved` were never handed out; if the page is marked zero their memory reads as
-//!   zero.
+//! * *[in-play]* `in_play = out + blocks in local`: the blocks that the lists and the counter know. The others are not
+//!   carved yet (behind the record's frontier) or asleep (free, on an OS page that was given back: a *hole*).
+//! * *[page-local]* the blocks in `local` have state FREED or NEVER.
+//! * *[page-state]* the state byte of a block is LIVE exactly while the program has it, and REMOTE while it is on its way
+//!   from the thread that freed it to the owner. The owner's free writes FREED *last* (release), so who reads FREED
+//!   (acquire) sees all else of that free done.
+//! * *[page-carved]* blocks at or behind the frontier were never handed out; if the page is marked zero their memory reads
+//!   as zero.
+//! * *[stale-books]* a page marked STALE was worked on behind its owner's back (see `idle`): `local`, `in_play` and
+//!   `counter` may miss free blocks, but never name a block that is not free. The owner sets them right from the state
+//!   bytes (`Engine::renew_books`) before it allocates from the page or judges it. A CURRENT page is never STALE.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 
 use crate::classes;
 use crate::geometry::{SLICE, slice_address};
@@ -75,15 +84,30 @@ pub(crate) mod state {
     pub(crate) const NEVER: u8 = 0;
     /// The program has it.
     pub(crate) const LIVE: u8 = 1;
-    /// Free after use.
+    /// Free after use, and known to the owner.
     pub(crate) const FREED: u8 = 2;
+    /// Freed by another thread, not with the owner yet.
+    pub(crate) const REMOTE: u8 = 3;
 }
 
 pub(crate) const STATUS_MASK: u8 = 3;
 /// The page came from the kernel as zeros: blocks in state NEVER read as zero behind their link word.
 const ZERO: u8 = 4;
+/// See [stale-books].
+const STALE: u8 = 8;
 /// Counter bias of the page in use: far from any event.
 pub(crate) const CURRENT_BIAS: i32 = 1 << 30;
+
+/// What only slow paths need of a page. Private to who holds the heap's gate.
+#[repr(C, align(16))]
+pub(crate) struct Record {
+    /// OS pages of the page whose memory was given back, a bit each; at most 128 (a medium page of 4 KiB OS pages).
+    pub(crate) holes: [AtomicU64; 2],
+    /// Blocks carved so far: the start of the untouched part.
+    pub(crate) frontier: AtomicU32,
+    /// Blocks not free when the page was last looked at, plus one; 0 = never looked at.
+    pub(crate) seen: AtomicU32,
+}
 
 /// See the head of this file. All zero: describes nothing.
 #[repr(C, align(64))]
@@ -96,7 +120,8 @@ pub(crate) struct PageMeta {
     /// Bytes of a block. For direct mappings: high half of the block's address.
     pub(crate) block_size: AtomicU32,
     pub(crate) magic: AtomicU32,
-    pub(crate) carved: AtomicU16,
+    /// See [in-play].
+    pub(crate) in_play: AtomicU16,
     pub(crate) class: AtomicU8,
     pub(crate) flags: AtomicU8,
     /// One byte per block; for runs and direct mappings: bytes asked for.
@@ -118,7 +143,7 @@ impl PageMeta {
         counter: AtomicI32::new(0),
         block_size: AtomicU32::new(0),
         magic: AtomicU32::new(0),
-        carved: AtomicU16::new(0),
+        in_play: AtomicU16::new(0),
         class: AtomicU8::new(0),
         flags: AtomicU8::new(0),
         states: AtomicPtr::new(null_mut()),
@@ -158,6 +183,16 @@ impl PageMeta {
     #[inline]
     pub(crate) fn is_zero(&self) -> bool {
         self.flags.load(Relaxed) & ZERO != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_stale(&self) -> bool {
+        self.flags.load(Relaxed) & STALE != 0
+    }
+
+    pub(crate) fn set_stale(&self, stale: bool) {
+        let flags = self.flags.load(Relaxed);
+        self.flags.store(if stale { flags | STALE } else { flags & !STALE }, Relaxed);
     }
 
     pub(crate) fn set_zero(&self, zero: bool) {
@@ -216,8 +251,24 @@ impl PageMeta {
         (index * self.block_size.load(Relaxed) as usize == offset).then_some(index)
     }
 
-    /// Is a table of state bytes long enough for every index that the division can yield on this class?
-    pub(crate) const fn state_bytes(class: usize) -> usize {
+    /// The page's record, behind its state bytes.
+    ///
+    /// # Safety
+    /// *[page-table]* The page is in use.
+    #[inline]
+    pub(crate) unsafe fn record(&self) -> &Record {
+        let behind = PageMeta::state_bytes(self.class());
+        // SAFETY: [page-table] a table has a record behind its bytes, 16-aligned.
+        unsafe { &*self.states.load(Relaxed).byte_add(behind).cast::<Record>() }
+    }
+
+    /// Bytes of a class's table: state bytes and record.
+    pub(crate) const fn table_bytes(class: usize) -> usize {
+        PageMeta::state_bytes(class) + size_of::<Record>()
+    }
+
+    /// Bytes for the states: one for every index that the division can yield on this class.
+    const fn state_bytes(class: usize) -> usize {
         (classes::slices(class) * SLICE / classes::SIZES_CONST[class] as usize + 1).next_multiple_of(16)
     }
 
@@ -250,5 +301,41 @@ impl PageMeta {
 
     pub(crate) fn set_requested(&self, bytes: usize) {
         self.states.store(core::ptr::without_provenance_mut(bytes), Relaxed);
+    }
+}
+
+impl Record {
+    /// The lowest hole, by its OS page within the page.
+    pub(crate) fn lowest_hole(&self) -> Option<usize> {
+        let low = self.holes[0].load(Relaxed);
+        let high = self.holes[1].load(Relaxed);
+        if low != 0 {
+            Some(low.trailing_zeros() as usize)
+        } else if high != 0 {
+            Some(64 + high.trailing_zeros() as usize)
+        } else {
+            None
+        }
+    }
+
+    /// Is this OS page of the page a hole?
+    pub(crate) fn is_hole(&self, os_page: usize) -> bool {
+        self.holes[os_page / 64].load(Relaxed) >> (os_page % 64) & 1 != 0
+    }
+
+    /// Makes an OS page a hole, or no hole.
+    pub(crate) fn set_hole(&self, os_page: usize, hole: bool) {
+        let word = &self.holes[os_page / 64];
+        let bit = 1 << (os_page % 64);
+        word.store(if hole { word.load(Relaxed) | bit } else { word.load(Relaxed) & !bit }, Relaxed);
+    }
+
+    /// Does the block with this index touch a hole?
+    pub(crate) fn is_asleep(&self, index: usize, size: usize, os_page: usize) -> bool {
+        if self.holes[0].load(Relaxed) | self.holes[1].load(Relaxed) == 0 {
+            return false;
+        }
+        let (first, last) = (index * size / os_page, (index * size + size - 1) / os_page);
+        (first..=last).any(|page| self.is_hole(page))
     }
 }

@@ -9,7 +9,10 @@ use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::geometry::slice_address;
 use crate::heap::{Heap, no_block};
-use crate::page::{Block, CURRENT_BIAS, PageMeta, STATUS_MASK, Status, owner};
+use crate::page::{Block, CURRENT_BIAS, PageMeta, STATUS_MASK, Status, owner, state};
+
+/// Pages loosened since the last refill after which a heap ends the use of its CURRENT ones.
+const LOOSENED_TO_RETIRE: u32 = 32;
 
 impl<P: Platform> Engine<P> {
     /// The meta of a slice that is known to have a leaf.
@@ -41,7 +44,7 @@ impl<P: Platform> Engine<P> {
         page.counter.store(CURRENT_BIAS, Relaxed);
         page.block_size.store(classes::SIZES[class], Relaxed);
         page.magic.store(classes::MAGIC[class], Relaxed);
-        page.carved.store(0, Relaxed);
+        page.in_play.store(0, Relaxed);
         page.class.store(class as u8, Relaxed);
         page.flags.store(Status::Current as u8, Relaxed);
         page.set_zero(span.zero);
@@ -78,7 +81,7 @@ impl<P: Platform> Engine<P> {
 
     /// A table of state bytes, all NEVER.
     fn take_table(&self, spans: &mut crate::spans::Spans, class: usize) -> Option<usize> {
-        let bytes = PageMeta::state_bytes(class);
+        let bytes = PageMeta::table_bytes(class);
         let free = spans.tables[class];
         if free == 0 {
             return self.bump_metadata(spans, bytes, 16).map(|table| table.addr().get());
@@ -101,8 +104,10 @@ impl<P: Platform> Engine<P> {
     /// Cuts the blocks that begin on the next OS page off the untouched part, as a list in address order; what nobody
     /// needs stays untouched. The blocks count as out. Null: the page is carved to its end.
     pub(crate) fn carve(&self, page: &PageMeta) -> *mut Block {
+        // SAFETY: [page-table] the page is in use.
+        let frontier = unsafe { &page.record().frontier };
         let size = page.block_size.load(Relaxed) as usize;
-        let carved = page.carved.load(Relaxed) as usize;
+        let carved = frontier.load(Relaxed) as usize;
         let left = page.capacity() as usize - carved;
         if left == 0 {
             return no_block();
@@ -111,16 +116,84 @@ impl<P: Platform> Engine<P> {
         let offset = carved * size;
         let reach = (offset / os_page + 1) * os_page;
         let count = (reach - offset).div_ceil(size).min(left);
-        let start = page.start() + offset;
-        let at = |index: usize| with_exposed_provenance_mut::<Block>(start + index * size);
-        for index in 0..count {
-            let next = if index + 1 < count { at(index + 1) } else { no_block() };
-            // SAFETY: [page-carved] the block lies inside the page and was never handed out.
-            unsafe { (*at(index)).set_next(next) };
+        frontier.store((carved + count) as u32, Relaxed);
+        self.deal(page, carved..carved + count)
+    }
+
+    /// Wakes the lowest hole of a page that has blocks of its own: its free blocks, as a list in address order. They count
+    /// as out. Null: no hole is left.
+    pub(crate) fn wake_hole(&self, page: &PageMeta) -> *mut Block {
+        // SAFETY: [page-table] the page is in use.
+        let record = unsafe { page.record() };
+        let os_page = self.os_page.load(Relaxed);
+        let size = page.block_size.load(Relaxed) as usize;
+        let frontier = record.frontier.load(Relaxed) as usize;
+        while let Some(hole) = record.lowest_hole() {
+            record.set_hole(hole, false);
+            self.helper.woken.fetch_add(os_page, Relaxed);
+            let first = (hole * os_page / size).min(frontier);
+            let end = ((hole + 1) * os_page).div_ceil(size).min(frontier);
+            // A block that reaches into another hole sleeps on; one that was awake before this hole cannot be: the hole
+            // held no block that is out, and free blocks on it were asleep.
+            let awake = (first..end).filter(|&index| !record.is_asleep(index, size, os_page));
+            let list = self.deal(page, awake);
+            if !list.is_null() {
+                return list;
+            }
         }
-        page.carved.store((carved + count) as u16, Relaxed);
+        no_block()
+    }
+
+    /// Links blocks, given in address order, into a list; they come into play, and out.
+    fn deal(&self, page: &PageMeta, blocks: impl Iterator<Item = usize>) -> *mut Block {
+        let (start, size) = (page.start(), page.block_size.load(Relaxed) as usize);
+        let (mut head, mut tail) = (no_block(), no_block());
+        let mut count = 0;
+        for index in blocks {
+            let block = with_exposed_provenance_mut::<Block>(start + index * size);
+            // SAFETY: [page-carved] or a hole: free blocks of the page that no list has.
+            unsafe {
+                (*block).set_next(no_block());
+                if tail.is_null() {
+                    head = block;
+                } else {
+                    (*tail).set_next(block);
+                }
+            }
+            tail = block;
+            count += 1;
+        }
+        page.in_play.store(page.in_play.load(Relaxed) + count, Relaxed);
         page.counter.store(page.counter.load(Relaxed) + count as i32, Relaxed);
-        at(0)
+        head
+    }
+
+    /// Sets the books of a STALE page right from its state bytes. By the owner, in its gate; the page is not CURRENT, or
+    /// its list in the heap is empty.
+    pub(crate) fn renew_books(&self, page: &PageMeta) {
+        if !page.is_stale() {
+            return;
+        }
+        page.set_stale(false);
+        // SAFETY: [page-table] the page is in use.
+        let record = unsafe { page.record() };
+        let (os_page, size) = (self.os_page.load(Relaxed), page.block_size.load(Relaxed) as usize);
+        let mut out = 0;
+        for index in 0..record.frontier.load(Relaxed) as usize {
+            // SAFETY: [state-index] below the capacity.
+            let byte = unsafe { page.state(index) }.load(Relaxed);
+            out += (byte == state::LIVE || byte == state::REMOTE) as i32;
+        }
+        page.in_play.store(0, Relaxed);
+        let free = (0..record.frontier.load(Relaxed) as usize).filter(|&index| {
+            // SAFETY: [state-index] below the capacity.
+            let byte = unsafe { page.state(index) }.load(Relaxed);
+            byte != state::LIVE && byte != state::REMOTE && !record.is_asleep(index, size, os_page)
+        });
+        let list = self.deal(page, free);
+        page.local.store(list, Relaxed);
+        page.in_play.store(page.in_play.load(Relaxed) + out as u16, Relaxed);
+        page.counter.store(out + page.bias(page.status()), Relaxed);
     }
 
     /// Takes all free blocks of a CURRENT page's own list; they count as out from now on ([page-counter]).
@@ -128,7 +201,7 @@ impl<P: Platform> Engine<P> {
         let list = page.local.load(Relaxed);
         if !list.is_null() {
             page.local.store(no_block(), Relaxed);
-            page.counter.store(page.carved.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
+            page.counter.store(page.in_play.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
         }
         list
     }
@@ -162,11 +235,17 @@ impl<P: Platform> Engine<P> {
     /// Brings a page that is not CURRENT into the state that its counter says: a FULL page with a batch of free blocks
     /// goes on the ring, an empty one goes back.
     pub(crate) fn settle(&self, heap: &Heap, page: &PageMeta) {
+        // Between the free that fired and this gate the page may have been released, as empty, behind our back.
+        if page.owner.load(Relaxed) != heap.owner_word() {
+            return;
+        }
+        self.renew_books(page);
         let out = page.out();
         match page.status() {
             Status::Full if page.counter.load(Relaxed) <= 0 => {
                 page.set_status(Status::Partial);
                 self.ring_push(heap, page);
+                self.loosened.fetch_add(classes::slices(page.class()), Relaxed);
             }
             Status::Partial => {}
             _ => return,
@@ -174,6 +253,16 @@ impl<P: Platform> Engine<P> {
         if out == 0 && page.remote.is_quiet() && !self.keeps_empty(heap, page) {
             self.ring_remove(heap, page);
             self.release_page(heap, page);
+        }
+    }
+
+    /// Notes that a page was loosened. Many of them and no refill: the program frees a lot, and the pages in use hold a
+    /// part of it, so they are used no more.
+    fn note_loosened(&self, heap: &Heap) {
+        heap.loosened.set(heap.loosened.get() + 1);
+        if heap.loosened.get() >= LOOSENED_TO_RETIRE {
+            heap.loosened.set(0);
+            self.retire_all(heap);
         }
     }
 
@@ -189,7 +278,11 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     pub(crate) fn page_event(&self, page: &PageMeta) {
         let heap = self.platform.heap();
-        self.with_gate(heap, || self.settle(heap, page));
+        self.with_gate(heap, || {
+            self.settle(heap, page);
+            self.note_loosened(heap);
+        });
+        self.nudge();
     }
 
     /// Ends the use of a heap's CURRENT page of a class: its cached blocks go back to the page.

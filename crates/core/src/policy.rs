@@ -71,6 +71,21 @@ pub fn dirty_budget(used: usize) -> usize {
     (used / 8).max(1 << 20)
 }
 
+/// First pause of the helper between two looks, in ms: what did not change from one look to the next is idle.
+pub const TICK_MS: u64 = 100;
+
+/// The pause before the next look: longer if what went back was soon needed again, shorter otherwise. The price of a
+/// wrong guess is a page fault, some twenty times that of giving back; so one byte in eight that is regretted is enough.
+pub fn next_tick(tick: u64, returned: usize, regretted: usize) -> u64 {
+    let regret = regretted > (64 << 10) && regretted > returned / 8;
+    if regret { (tick * 2).min(1000) } else { (tick / 2).max(TICK_MS) }
+}
+
+/// How long to leave a heap alone after the helper ended, in ms.
+pub fn pause_after(last: u64, useful: bool) -> u64 {
+    if useful { TICK_MS } else { (last * 2).clamp(4 * TICK_MS, 10_000) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

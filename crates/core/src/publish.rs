@@ -70,7 +70,7 @@ impl<P: Platform> Engine<P> {
             meta_owner: offset_of!(PageMeta, owner) as u64,
             meta_counter: offset_of!(PageMeta, counter) as u64,
             meta_block_size: offset_of!(PageMeta, block_size) as u64,
-            meta_carved: offset_of!(PageMeta, carved) as u64,
+            meta_carved: offset_of!(PageMeta, in_play) as u64,
             meta_class: offset_of!(PageMeta, class) as u64,
             meta_flags: offset_of!(PageMeta, flags) as u64,
             meta_states: offset_of!(PageMeta, states) as u64,

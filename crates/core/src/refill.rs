@@ -25,6 +25,7 @@ const IDLE_ASKED: usize = 16;
 impl<P: Platform> Engine<P> {
     /// Makes the list of a class non-empty. `false`: no memory. By the owner, inside its gate.
     pub(crate) fn refill(&self, heap: &Heap, class: usize) -> bool {
+        heap.loosened.set(0);
         self.send_all(heap);
         if !heap.queue.is_empty() {
             self.drain_queue(heap);
@@ -38,6 +39,7 @@ impl<P: Platform> Engine<P> {
             page.set_status(Status::Full);
         }
         if let Some(page) = self.partial_page(heap, class).or_else(|| self.adopt_page(heap, class)) {
+            self.renew_books(page);
             page.set_status(Status::Current);
             heap.bins[class].page.store((&raw const *page).cast_mut(), Relaxed);
             if self.load_list(heap, class, page) {
@@ -57,6 +59,9 @@ impl<P: Platform> Engine<P> {
         let mut list: *mut Block = Self::detach(page);
         if list.is_null() {
             list = self.carve(page);
+        }
+        if list.is_null() {
+            list = self.wake_hole(page);
         }
         heap.bins[class].list.store(list, Relaxed);
         !list.is_null()

@@ -33,6 +33,9 @@ pub(crate) struct Spans {
     pub(crate) dirty: usize,
     /// A leaf in reserve, for a block that `mremap` moves to where no leaf is.
     pub(crate) spare_leaf: Option<NonNull<Leaf>>,
+    /// Counts what is taken and returned; a look compares it with the last one's.
+    pub(crate) changes: u64,
+    pub(crate) changes_seen: u64,
     /// When `dirty` first exceeded the budget; 0 = it does not.
     pub(crate) over_since: u64,
 }
@@ -58,6 +61,8 @@ impl Spans {
             used: 0,
             dirty: 0,
             spare_leaf: None,
+            changes: 0,
+            changes_seen: 0,
             over_since: 0,
         }
     }

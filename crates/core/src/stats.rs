@@ -7,6 +7,8 @@ use brkmap_wire::Counter;
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
+use crate::heap::Heap;
+use crate::idle::Effort;
 use crate::page::{PageMeta, Status, owner, state};
 use crate::page_map::Leaf;
 
@@ -101,21 +103,19 @@ impl<P: Platform> Engine<P> {
             self.with_gate(heap, || {
                 self.send_all(heap);
                 self.drain_queue(heap);
-                for class in 0..CLASSES {
-                    self.retire_current(heap, class);
-                    self.release_empty(heap, class);
-                }
-                for other in self.all_heaps() {
-                    if other.lifecycle.try_hold() {
-                        self.drain_queue(other);
-                        (0..CLASSES).for_each(|class| self.release_empty(other, class));
-                        other.lifecycle.let_go();
-                        self.tend(other);
-                    }
-                }
+                self.retire_all(heap);
             });
         }
-        self.give_back_all(pad) > 0
+        let inside = if self.can_return() { self.look_over(Effort::All).returned } else { 0 };
+        inside + self.give_back_all(pad) > 0
+    }
+
+    /// Ends the use of all CURRENT pages of a heap, and gives its empty pages back. By the owner, inside its gate.
+    pub(crate) fn retire_all(&self, heap: &Heap) {
+        for class in 0..CLASSES {
+            self.retire_current(heap, class);
+            self.release_empty(heap, class);
+        }
     }
 }
 
@@ -131,7 +131,9 @@ fn count_page(page: &PageMeta, stats: &mut Stats) {
             let out = page.out().max(0) as usize;
             stats.live += live * size;
             stats.free_pieces += freed;
-            stats.cached += out.saturating_sub(live) * size;
+            if !page.is_stale() {
+                stats.cached += out.saturating_sub(live) * size;
+            }
         }
     }
 }
@@ -139,11 +141,11 @@ fn count_page(page: &PageMeta, stats: &mut Stats) {
 /// Blocks of a page in state LIVE and FREED.
 pub(crate) fn count_states(page: &PageMeta) -> (usize, usize) {
     let mut count = (0, 0);
-    for index in 0..(page.carved.load(Relaxed) as usize).min(page.capacity() as usize) {
+    for index in 0..page.capacity() as usize {
         // SAFETY: [state-index] below the capacity; tables are never unmapped.
         match unsafe { page.state(index) }.load(Relaxed) {
             state::LIVE => count.0 += 1,
-            state::FREED => count.1 += 1,
+            state::FREED | state::REMOTE => count.1 += 1,
             _ => {}
         }
     }

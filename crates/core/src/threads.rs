@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
-use crate::classes::{self, CLASSES};
+use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::heap::{ENDED_HEAP, Heap};
 use crate::lifecycle::ACTIVE;
@@ -135,15 +135,13 @@ impl<P: Platform> Engine<P> {
             self.drain_queue(heap);
             // A few pages wait for the next thread as they are, so that short threads cost little.
             if heap.pages.get() > PAGES_KEPT || !self.may_keep_pages(self.idle.load(Relaxed)) {
-                for class in 0..CLASSES {
-                    self.retire_current(heap, class);
-                    self.release_empty(heap, class);
-                }
+                self.retire_all(heap);
             }
+            // Inside the gate: who holds it and sees the heap active knows that it stays so (`idle`).
+            heap.thread.store(0, Relaxed);
+            heap.lifecycle.abandon();
         });
         self.platform.set_heap(&ENDED_HEAP);
-        heap.thread.store(0, Relaxed);
-        heap.lifecycle.abandon();
         self.idle.fetch_add(1, Relaxed);
         self.idle_hint.store((&raw const *heap).cast_mut(), Relaxed);
         self.tend(heap);
@@ -156,6 +154,7 @@ impl<P: Platform> Engine<P> {
         while slice != 0 {
             let page = self.page(slice);
             slice = page.next.load(Relaxed);
+            self.renew_books(page);
             if page.out() == 0 && page.remote.is_quiet() {
                 self.ring_remove(heap, page);
                 self.release_page(heap, page);

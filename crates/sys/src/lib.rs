@@ -14,6 +14,7 @@
 //! | `futex` | waiting for a lock | `sched_yield` and try again |
 //! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
 //! | `gettid`, `getpid`, `tgkill(…, 0)` | whose lock, is that thread alive | assume it lives |
+//! | `clone`, `rt_sigprocmask` | the helper thread that gives memory back | the threads that free do it |
 //! | `clock_gettime`, `getrandom` | ages, keys | 0; `AT_RANDOM` |
 //! | `write`, `rt_sigaction`, `rt_sigprocmask`, `tgkill(SIGABRT)` | the fatal line | – |
 //!
@@ -107,6 +108,25 @@ pub trait Kernel: Sync {
 
     /// Wakes up to `count` sleepers on the word.
     fn wake(&self, word: &AtomicU32, count: u32);
+
+    /// Starts a thread that runs `entry` once and ends: it shares everything with the process but blocks all signals, has
+    /// no libc thread behind it, and may touch `thread_bytes` bytes below its thread pointer. `alive` is not 0 from before
+    /// the thread runs until it has left `memory`. `false`: refused; `alive` is 0.
+    ///
+    /// # Safety
+    /// `memory` is the thread's alone while `alive` is not 0; it holds its stack (the lower part) and its thread area.
+    /// `entry` needs no more of libc than `thread_bytes` covers.
+    unsafe fn spawn(
+        &self,
+        memory: NonNull<u8>,
+        len: usize,
+        thread_bytes: usize,
+        entry: extern "C" fn(),
+        alive: &AtomicU32,
+    ) -> bool {
+        let _ = (memory, len, thread_bytes, entry, alive);
+        false
+    }
 
     /// The calling thread's id; never 0, below 2^30.
     fn thread_id(&self) -> u32;

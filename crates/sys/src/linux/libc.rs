@@ -12,6 +12,11 @@ unsafe extern "C" {
     safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
 
+/// Where this thread's errno is.
+pub(super) fn errno_address() -> usize {
+    __errno_location().addr()
+}
+
 /// Runs `f` and puts this thread's `errno` back.
 pub(super) fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
     let errno = __errno_location();

@@ -4,6 +4,7 @@
 //!   syscall         the instruction itself, one function per number of arguments
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
+//!   helper          a thread of the kernel's making, without libc
 //!   end             ending the process with SIGABRT
 //!   thread_word     one word of thread-local storage in two instructions
 //!   at_thread_exit  a function to run when a thread ends, without a pthread key
@@ -24,6 +25,7 @@ use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 pub mod at_fork;
 pub mod at_thread_exit;
 mod end;
+pub mod helper;
 mod libc;
 mod program_break;
 mod syscall;
@@ -143,6 +145,18 @@ impl Kernel for Linux {
     unsafe fn move_break(&self, delta: isize) -> Option<usize> {
         // SAFETY: [caller-owns-range] the caller's promise: a shrink drops only memory of the caller
         unsafe { program_break::shift(delta) }
+    }
+
+    unsafe fn spawn(
+        &self,
+        memory: NonNull<u8>,
+        len: usize,
+        thread_bytes: usize,
+        entry: extern "C" fn(),
+        alive: &AtomicU32,
+    ) -> bool {
+        // SAFETY: [helper-memory] the caller's promise
+        unsafe { helper::spawn(memory, len, thread_bytes, entry, alive) }
     }
 
     fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {

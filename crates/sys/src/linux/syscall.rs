@@ -14,6 +14,8 @@ pub(super) mod number {
     pub(in super::super) const MREMAP: usize = 25;
     pub(in super::super) const MADVISE: usize = 28;
     pub(in super::super) const GETPID: usize = 39;
+    pub(in super::super) const CLONE: usize = 56;
+    pub(in super::super) const EXIT: usize = 60;
     pub(in super::super) const PRCTL: usize = 157;
     pub(in super::super) const GETTID: usize = 186;
     pub(in super::super) const FUTEX: usize = 202;

@@ -55,7 +55,7 @@ macro_rules! thread_word {
 
             /// How far the slot lies from the thread pointer: the same in every thread, so it may be computed once.
             #[inline(always)]
-            fn distance() -> usize {
+            pub fn distance() -> usize {
                 let distance: usize;
                 // SAFETY: [thread-word] reads a constant that the loader (or the linker) has put in place
                 unsafe {

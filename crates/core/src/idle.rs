@@ -1,0 +1,304 @@
+//! Memory that nobody uses any more goes back while its owner is busy elsewhere, or asleep.
+//!
+//! A look over the heap visits every page that is not in use for allocation and, by its state bytes alone,
+//!
+//! ```text
+//!   no block live, none on its way          ─► the page goes back to the store
+//!   OS pages without such a block           ─► their memory goes back; they become holes of the page
+//!   blocks that others freed, owner asleep  ─► known as free
+//! ```
+//!
+//! # The protocol: *behind the owner's back* ([stale-books])
+//!
+//! The owner's fast paths take no lock, so nobody can stop them, and nobody has to:
+//!
+//! 1. The looker holds the heap's gate. So no page changes status, and no allocation from a page that is not CURRENT can
+//!    happen: that needs the gate. CURRENT pages are left alone.
+//! 2. What the owner still can do without the gate is to free a block. It writes FREED last, with release. So a looker
+//!    that reads FREED, with acquire, sees a free that is complete: no write of the owner to that block or to the page's
+//!    books follows but for other blocks, which are LIVE still and keep their OS pages and the page.
+//! 3. A block on its way from another thread is REMOTE: it counts as not free.
+//! 4. The looker never writes `local`, `in_play` or `counter`. Giving an OS page back zeroes the links in it, so the
+//!    page's list may end early; hence the page is marked STALE before, and the owner renews its books from the state
+//!    bytes before it allocates from the page or judges it.
+//!
+//! The model of this protocol is `idle_model` in `crates/models`.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use brkmap_sys::Kernel;
+
+use crate::classes::{self, CLASSES};
+use crate::engine::{Engine, Platform};
+use crate::geometry::SLICE;
+use crate::heap::Heap;
+use crate::lifecycle::{ACTIVE, IDLE};
+use crate::page::{PageMeta, Record, Status, owner, state};
+use crate::page_map::{Leaf, WORDS};
+use crate::policy;
+
+/// How eager a look is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Only count what could go back, and remember what is idle.
+    Count,
+    /// Give back what has not changed since the last look.
+    Idle,
+    /// Give back everything.
+    All,
+}
+
+/// What a look found, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Could go back and was left.
+    pub(crate) waiting: usize,
+    /// Went back.
+    pub(crate) returned: usize,
+}
+
+/// How a looker holds a heap.
+enum Hold {
+    /// The heap has a thread: its fast paths go on.
+    Behind,
+    /// The heap is idle: the looker is its owner for the moment.
+    Owned,
+}
+
+/// OS pages of a page, a bit each.
+type OsPages = [u64; 2];
+
+impl<P: Platform> Engine<P> {
+    /// Looks over all heaps and the store.
+    pub(crate) fn look_over(&self, effort: Effort) -> Found {
+        let me = self.me();
+        let mut found = Found::default();
+        for heap in self.all_heaps() {
+            self.hold(me, heap, |hold| self.drain_held(heap, hold, effort));
+        }
+        for leaf in self.map.leaves() {
+            for word in 0..WORDS {
+                let mut used = leaf.owned.word(word) & !leaf.free.word(word);
+                while used != 0 {
+                    self.look_at_slice(me, leaf, word * 64 + used.trailing_zeros() as usize, effort, &mut found);
+                    used &= used - 1;
+                }
+            }
+        }
+        found
+    }
+
+    /// Runs `work` with a heap held; not at all if somebody else holds it.
+    fn hold(&self, me: u32, heap: &Heap, work: impl FnOnce(Hold)) {
+        let entered = self.enter_as(me, &heap.gate);
+        match heap.lifecycle.now() {
+            // It stays active: its thread leaves it inside the gate only.
+            ACTIVE => work(Hold::Behind),
+            IDLE if heap.lifecycle.try_hold() => {
+                work(Hold::Owned);
+                heap.lifecycle.let_go();
+                self.tend(heap);
+            }
+            _ => {}
+        }
+        self.leave(&heap.gate, entered);
+    }
+
+    /// Takes in what others freed.
+    fn drain_held(&self, heap: &Heap, hold: Hold, effort: Effort) {
+        match hold {
+            Hold::Owned => {
+                self.drain_queue(heap);
+                if effort == Effort::All {
+                    (0..CLASSES).for_each(|class| self.retire_current(heap, class));
+                }
+            }
+            Hold::Behind => self.drain_behind(heap),
+        }
+    }
+
+    /// Takes the blocks that others freed into a heap's pages off their way, without the owner: they become FREED, and
+    /// the pages' books STALE.
+    fn drain_behind(&self, heap: &Heap) {
+        let mut slice = heap.queue.take_all();
+        while slice != 0 {
+            let page = self.page(slice);
+            let next = page.queue_next.load(Relaxed);
+            if page.owner.load(Acquire) != heap.owner_word() {
+                self.queue_page(page);
+            } else if page.status() == Status::Current {
+                // The owner's: it keeps its QUEUED bit.
+                heap.queue.push(slice, |next| page.queue_next.store(next, Relaxed));
+            } else {
+                page.set_stale(true);
+                self.absorb_behind(page, page.remote.unqueue());
+            }
+            slice = next;
+        }
+    }
+
+    fn look_at_slice(&self, me: u32, leaf: &Leaf, index: usize, effort: Effort, found: &mut Found) {
+        let page = &leaf.metas[index];
+        let word = page.owner.load(Acquire);
+        if word <= owner::DIRECT {
+            return;
+        }
+        // SAFETY: [heap-stays] no tag, so the owner of a page in use, now or a moment ago.
+        let heap = unsafe { Heap::from_owner(word) };
+        self.hold(me, heap, |_| {
+            if page.owner.load(Acquire) == word {
+                self.look_at_page(heap, page, effort, found);
+            }
+        });
+    }
+
+    /// Looks at one page. The heap is held.
+    fn look_at_page(&self, heap: &Heap, page: &PageMeta, effort: Effort, found: &mut Found) {
+        let status = page.status();
+        if status != Status::Partial && status != Status::Full {
+            return;
+        }
+        // SAFETY: [page-table] the page is in use.
+        let record = unsafe { page.record() };
+        let (busy, taken) = self.census(page, record);
+        let idle = effort == Effort::All || record.seen.load(Relaxed) == busy + 1;
+        record.seen.store(busy + 1, Relaxed);
+        let go = idle && effort != Effort::Count;
+        if busy == 0 {
+            if go && page.remote.is_quiet() {
+                if status == Status::Partial {
+                    self.ring_remove(heap, page);
+                }
+                self.release_page(heap, page);
+            }
+            return;
+        }
+        let free = free_os_pages(record, taken, self.reach(page, record));
+        let bytes = (free[0].count_ones() + free[1].count_ones()) as usize * self.os_page.load(Relaxed);
+        if bytes == 0 {
+            return;
+        }
+        if go {
+            found.returned += self.dig_holes(heap, page, record, free);
+        } else {
+            found.waiting += bytes;
+        }
+    }
+
+    /// Blocks that are live or on their way, and the OS pages that hold a part of one.
+    fn census(&self, page: &PageMeta, record: &Record) -> (u32, OsPages) {
+        let (size, os_page) = (page.block_size.load(Relaxed) as usize, self.os_page.load(Relaxed));
+        let mut taken = [0; 2];
+        let mut busy = 0;
+        for index in 0..record.frontier.load(Relaxed) as usize {
+            // SAFETY: [state-index] below the capacity.
+            let byte = unsafe { page.state(index) }.load(Acquire);
+            if byte == state::LIVE || byte == state::REMOTE {
+                busy += 1;
+                for at in index * size / os_page..=(index * size + size - 1) / os_page {
+                    taken[at / 64 % 2] |= 1 << (at % 64);
+                }
+            }
+        }
+        (busy, taken)
+    }
+
+    /// OS pages of a page that lie wholly in its carved part; the rest is untouched or will be carved on. Carved to its
+    /// end, the last one counts too: no block begins behind it.
+    fn reach(&self, page: &PageMeta, record: &Record) -> usize {
+        let (carved, os_page) = (record.frontier.load(Relaxed), self.os_page.load(Relaxed));
+        let bytes = carved as usize * page.block_size.load(Relaxed) as usize;
+        if carved as i32 == page.capacity() { bytes.div_ceil(os_page) } else { bytes / os_page }
+    }
+
+    /// Gives OS pages of a page back; the bytes that went.
+    fn dig_holes(&self, heap: &Heap, page: &PageMeta, record: &Record, free: OsPages) -> usize {
+        let os_page = self.os_page.load(Relaxed);
+        page.set_stale(true);
+        let mut returned = 0;
+        let mut at = 0;
+        while let Some((first, count)) = next_os_pages(free, at) {
+            at = first + count;
+            (first..at).for_each(|index| record.set_hole(index, true));
+            if self.purge(page.start() + first * os_page, count * os_page) {
+                returned += count * os_page;
+            } else {
+                (first..at).for_each(|index| record.set_hole(index, false));
+                break;
+            }
+        }
+        if page.status() == Status::Full {
+            // It has something to give again; its owner will find it on the ring, and renew its books.
+            page.mark_partial();
+            self.ring_push(heap, page);
+        }
+        returned
+    }
+
+    /// Gives back what the store holds free, if that is over the budget and nothing changed there since the last look.
+    pub(crate) fn look_at_store(&self) -> Found {
+        self.with_spans(|spans| {
+            let idle = spans.changes == spans.changes_seen;
+            spans.changes_seen = spans.changes;
+            let dirty = spans.dirty * SLICE;
+            if dirty <= policy::dirty_budget(spans.used * SLICE) / 2 {
+                Found::default()
+            } else if idle {
+                Found { waiting: 0, returned: self.purge_dirty(spans, 0) }
+            } else {
+                Found { waiting: dirty, returned: 0 }
+            }
+        })
+    }
+
+    /// Does the kernel give memory back when asked?
+    pub(crate) fn can_return(&self) -> bool {
+        self.kernel().purge_is_honest()
+    }
+}
+
+impl PageMeta {
+    /// FULL becomes PARTIAL behind the owner's back: the status alone. The page is STALE, so its counter is renewed.
+    fn mark_partial(&self) {
+        let flags = self.flags.load(Relaxed);
+        self.flags.store(flags & !crate::page::STATUS_MASK | Status::Partial as u8, Relaxed);
+    }
+}
+
+/// Free OS pages below `reach` that are no holes yet.
+fn free_os_pages(record: &Record, taken: OsPages, reach: usize) -> OsPages {
+    let mask = |from: usize| match reach.saturating_sub(from) {
+        0 => 0,
+        bits if bits >= 64 => u64::MAX,
+        bits => (1 << bits) - 1,
+    };
+    [0, 1].map(|half| !taken[half] & !record.holes[half].load(Relaxed) & mask(64 * half))
+}
+
+/// The first run of set bits from `from` on: (first, count).
+fn next_os_pages(free: OsPages, from: usize) -> Option<(usize, usize)> {
+    let all = free[0] as u128 | (free[1] as u128) << 64;
+    if from >= 128 || all >> from == 0 {
+        return None;
+    }
+    let first = from + (all >> from).trailing_zeros() as usize;
+    Some((first, (all >> first).trailing_ones() as usize))
+}
+
+const _: () = assert!(classes::MEDIUM_SLICES * SLICE / 4096 <= 128, "a page's OS pages fit two words");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_os_pages_are_found_in_order() {
+        let free = [0b1_0110, 1 << 63 | 1];
+        assert_eq!(next_os_pages(free, 0), Some((1, 2)));
+        assert_eq!(next_os_pages(free, 3), Some((4, 1)));
+        assert_eq!(next_os_pages(free, 5), Some((64, 1)));
+        assert_eq!(next_os_pages(free, 65), Some((127, 1)));
+        assert_eq!(next_os_pages(free, 128), None);
+        assert_eq!(next_os_pages([u64::MAX; 2], 0), Some((0, 128)));
+    }
+}
