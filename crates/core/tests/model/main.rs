@@ -3,6 +3,8 @@
 //! `BRKMAP_MODEL_OPS` is the number of operations in all, `BRKMAP_MODEL_SEED` the first seed; a failure prints both, and
 //! with them it happens again; `BRKMAP_MODEL_TRACE=1` then says every operation. Addresses, faults, threads and time follow from the seed.
 
+mod actors;
+mod blocks;
 mod driver;
 mod plan;
 mod platform;
