@@ -386,8 +386,9 @@ fn why_brkmap_is_not_in_force_is_told() {
 
 #[test]
 fn a_closed_report_pipe_does_not_hide_the_status() {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
     drop(reader);
+    let writer = Stdio::from(std::os::fd::OwnedFd::from(writer));
     let status = brkmap(&["run", "--", "sh", "-c", "exit 9"]).stderr(writer).status().unwrap();
     assert_eq!((status.code(), status.signal()), (Some(9), None));
 }

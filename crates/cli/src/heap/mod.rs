@@ -2,6 +2,7 @@
 
 pub(crate) mod brkmap;
 
+use brkmap_wire::Counter;
 use std::io;
 
 /// Memory of a process, or an image of it in a test.
@@ -45,10 +46,15 @@ pub(crate) struct Heap {
     pub(crate) explained: Vec<u64>,
 }
 
-#[cfg(test)]
 impl Heap {
     /// Value of a counter; 0 where the library is older than the counter.
-    pub(crate) fn counter(&self, counter: brkmap_wire::Counter) -> u64 {
+    pub(crate) fn counter(&self, counter: Counter) -> u64 {
         self.counters.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether the engine ever had memory to serve from. One that was only asked for statistics had not.
+    pub(crate) fn has_served(&self) -> bool {
+        let asked = [Counter::BreakGrow, Counter::MapRegion, Counter::MapDirect];
+        self.in_use && (self.counters.is_empty() || asked.into_iter().any(|counter| self.counter(counter) > 0))
     }
 }

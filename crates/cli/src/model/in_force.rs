@@ -49,7 +49,7 @@ impl Reason {
             Reason::Privileged => "it changes user or has capabilities, so the loader ignores LD_PRELOAD",
             Reason::Go => "it is a static Go program, and Go has its own heap",
             Reason::Static => "it is statically linked: no loader, no LD_PRELOAD",
-            Reason::OwnMalloc => "it brings its own malloc, linked in",
+            Reason::OwnMalloc => "it is linked into the program",
             Reason::Scrubbed => "it was started without LD_PRELOAD: its parent cleaned the environment",
             Reason::OtherLoader => "its loader is not glibc's",
             Reason::NotLoaded => "the loader did not load the library",
@@ -113,7 +113,7 @@ fn is_musl(name: &str) -> bool {
 fn other_malloc(snapshot: &Snapshot) -> String {
     let executable = snapshot.executable.clone().unwrap_or_default();
     if executable.exports_malloc {
-        return "its own".to_owned();
+        return "its own malloc".to_owned();
     }
     for (prefix, name) in KNOWN {
         if maps(&snapshot.mappings, |file| file.starts_with(prefix)) {
@@ -153,7 +153,7 @@ fn why_not_loaded(snapshot: &Snapshot, library: &str) -> Reason {
 
 /// Decides for one process.
 pub(crate) fn decide(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
-    if let Some(heap) = snapshot.heaps.iter().find(|heap| heap.in_use) {
+    if let Some(heap) = snapshot.heaps.iter().find(|heap| heap.has_served()) {
         let (major, minor, patch) = heap.version;
         return InForce::yes(format!("brkmap {major}.{minor}.{patch}"));
     }
@@ -167,7 +167,7 @@ pub(crate) fn decide(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
         return InForce::no(other_malloc(snapshot), why_not_loaded(snapshot, library));
     }
     match wanted {
-        _ if exports_malloc => InForce::no("its own", Reason::OwnMalloc),
+        _ if exports_malloc => InForce::no("its own malloc", Reason::OwnMalloc),
         Wanted::Library(name) => InForce::yes(name),
         _ if snapshot.heap_error.is_some() => InForce::no("brkmap", Reason::Unreadable),
         // Loaded, the root is there, and no request ever came.
@@ -207,6 +207,20 @@ mod tests {
         );
         snapshot.heaps = vec![Heap { in_use: true, version: (0, 1, 2), ..Heap::default() }];
         assert_eq!(decide(&snapshot, &Wanted::Brkmap), InForce::yes("brkmap 0.1.2"));
+    }
+
+    #[test]
+    fn an_engine_that_served_nothing_is_no_proof() {
+        let mut snapshot = process(WITH_LIBRARY, Executable { exports_malloc: true, ..Executable::default() });
+        let idle = Heap { in_use: true, counters: vec![0; brkmap_wire::COUNTERS], ..Heap::default() };
+        snapshot.heaps = vec![idle.clone()];
+        assert_eq!(reason(&snapshot), Some(Reason::OwnMalloc));
+        snapshot.executable = None;
+        assert!(decide(&snapshot, &Wanted::Brkmap).never_called);
+        let mut counters = idle.counters;
+        counters[brkmap_wire::Counter::MapDirect as usize] = 1;
+        snapshot.heaps = vec![Heap { in_use: true, counters, ..Heap::default() }];
+        assert_eq!(reason(&snapshot), None);
     }
 
     #[test]

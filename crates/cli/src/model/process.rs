@@ -50,7 +50,7 @@ impl Engine {
     }
 
     fn of(snapshot: &Snapshot) -> Option<Engine> {
-        let used: Vec<_> = snapshot.heaps.iter().filter(|heap| heap.in_use).collect();
+        let used: Vec<_> = snapshot.heaps.iter().filter(|heap| heap.has_served()).collect();
         let counter = |index: usize| used.iter().filter_map(|heap| heap.counters.get(index)).sum();
         (!used.is_empty()).then(|| Engine {
             counters: (0..COUNTERS).map(counter).collect(),

@@ -111,7 +111,7 @@ impl Waterfall {
 
     /// Sorts the resident bytes of a process.
     pub(crate) fn of(snapshot: &Snapshot) -> Waterfall {
-        let mut waterfall = Waterfall { ours: snapshot.heaps.iter().any(|heap| heap.in_use), ..Waterfall::default() };
+        let mut waterfall = Waterfall { ours: snapshot.heaps.iter().any(Heap::has_served), ..Waterfall::default() };
         for heap in &snapshot.heaps {
             waterfall.add_heap(heap);
         }
@@ -189,10 +189,15 @@ fn kind_of(mappings: &[Mapping], index: usize) -> Kind {
     }
 }
 
-/// Whether `guard` looks like the guard pages of the thread stack `stack`.
+/// Whether `guard` looks like the guard pages of the thread stack `stack`. Heaps have guards as well; the default sizes of
+/// stacks (with the guard, 8 MiB in C and 2 MiB in Rust) tell them apart.
 fn is_guard(guard: &Mapping, stack: &Mapping) -> bool {
     let closed = !guard.readable && !guard.writable && !guard.executable && guard.name.is_empty();
-    closed && guard.end == stack.start && guard.size() <= 64 << 10 && stack.writable && stack.size() >= 64 << 10
+    closed
+        && guard.end == stack.start
+        && guard.size() <= 64 << 10
+        && stack.writable
+        && (guard.size() + stack.size()) % (1 << 20) == 0
 }
 
 #[cfg(test)]
@@ -211,7 +216,7 @@ mod tests {
 6000-9000 rw-p 0 0:0 0 [heap]\nRss: 12 kB
 a000-b000 r--p 0 0:0 9 /data\nRss: 4 kB
 c000-d000 ---p 0 0:0 0\nRss: 0 kB
-d000-30d000 rw-p 0 0:0 0\nRss: 16 kB
+d000-20c000 rw-p 0 0:0 0\nRss: 16 kB
 400000-500000 rw-p 0 0:0 0\nRss: 20 kB
 600000-700000 rw-p 0 0:0 0 [anon:brkmap heap]\nRss: 24 kB
 800000-900000 rw-p 0 0:0 0 [stack]\nRss: 28 kB

@@ -148,7 +148,7 @@ impl Processes {
             return;
         }
         let Some((mut process, when)) = living.observed else { return };
-        if process.moment != Moment::AtExit && outcome.is_some() {
+        if let Moment::Before(_) = process.moment {
             process.moment = Moment::Before(when.elapsed());
             // The kernel's own figure also covers children; it is needed only where nobody saw the end.
             process.peak_rss = process.peak_rss.max(peak_rss);

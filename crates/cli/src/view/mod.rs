@@ -33,10 +33,14 @@ impl Report {
 
 /// A process' command without the folder of its program, cut to `width` characters.
 pub(crate) fn short_command(process: &Process, width: usize) -> String {
-    let mut words = process.command.clone();
-    match words.first_mut() {
-        Some(first) => *first = first.rsplit('/').next().unwrap_or_default().to_owned(),
-        None => words.push(process.exe.clone()),
+    let mut words = match process.command.as_slice() {
+        [] => vec![process.exe.clone()],
+        // A program that renames itself writes one line of text over its arguments.
+        [title] => title.split(' ').map(str::to_owned).collect(),
+        words => words.to_vec(),
+    };
+    if let Some(first) = words.first_mut() {
+        *first = first.rsplit('/').next().unwrap_or_default().to_owned();
     }
     cut(&command_line(&words), width)
 }
