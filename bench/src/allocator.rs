@@ -13,7 +13,7 @@ pub(crate) struct Allocator {
     pub name: String,
     /// The library that is preloaded; `None` is the malloc that the program has anyway.
     pub preload: Option<PathBuf>,
-    /// What it is: package and version, or size and date of the file.
+    /// What it is: package and version, or the size of the file.
     pub version: String,
 }
 
@@ -143,13 +143,10 @@ fn cache_entry<'a>(cache: &'a str, soname: &str) -> Option<&'a str> {
     })
 }
 
-/// The package and version that own a file; for a file of no package, its size and date.
+/// The package and version that own a file; for a file of no package, its size.
 fn version_of(path: &Path) -> String {
     packaged_version(path).unwrap_or_else(|| match fs::metadata(path) {
-        Ok(facts) => {
-            let age = facts.modified().ok().and_then(|time| time.elapsed().ok()).map_or(0, |age| age.as_secs() / 60);
-            format!("unpackaged, {} bytes, written {age} min ago", facts.len())
-        }
+        Ok(facts) => format!("of no package, {} bytes", facts.len()),
         Err(error) => format!("unknown: {error}"),
     })
 }

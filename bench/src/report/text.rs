@@ -90,7 +90,8 @@ fn heading(comparison: &Comparison) -> String {
         comparison.rounds
     );
     for allocator in comparison.allocators {
-        let file = allocator.preload.as_ref().map_or("not preloaded".into(), |path| path.display().to_string());
+        let file = allocator.preload.as_ref().and_then(|path| path.file_name());
+        let file = file.map_or("not preloaded".into(), |name| name.to_string_lossy());
         _ = writeln!(text, "  {:<12} {} ({file})", allocator.name, allocator.version);
     }
     text.push_str("The malloc in force was checked in every process of the warm-up run and in every measured run.\n");
