@@ -382,6 +382,27 @@ fn why_brkmap_is_not_in_force_is_told() {
                void free(void *p) { (void)p; }\nint main(void) { return malloc(10) == 0; }";
     let program = compile(folder.path(), own, &["-rdynamic", "-fno-builtin"]);
     assert_eq!(reason(&[&program]), "own_malloc");
+    // It asks brkmap a question, so that brkmap's tables are there; the sum has to hold (`report` checks it).
+    let own = own.replace("main(void) {", "main(void) { extern int mallopt(int, int); mallopt(-1, 1 << 20);");
+    let program = compile(folder.path(), &own, &["-rdynamic", "-fno-builtin"]);
+    assert_eq!(reason(&[&program]), "own_malloc");
+}
+
+#[test]
+fn a_child_left_behind_lives_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late");
+    let script = format!("(sleep 0.5; true; echo done > {}) >/dev/null 2>&1 & sleep 0.2", late.display());
+    let (status, document) = report("brkmap", &["sh", "-c", &script]);
+    assert_eq!(status, 0);
+    assert!(!late.exists());
+    let processes = document["processes"].as_array().unwrap();
+    assert!(processes.iter().any(|process| process["seen"]["at"] == "still_running"), "{document:#}");
+    let begin = std::time::Instant::now();
+    while std::fs::read(&late).unwrap_or_default() != b"done\n" {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it did not survive the end of brkmap");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn moment(moment: Moment) -> Value {
 
 fn waterfall(waterfall: &Waterfall) -> Value {
     // Rows of malloc that nobody could know are absent, not zero.
-    let known = |kind: &Kind| waterfall.ours || !kind.is_malloc();
+    let known = |kind: &Kind| waterfall.ours || !kind.is_malloc() || waterfall.get(*kind) > 0;
     let rows: Vec<Value> = Kind::ALL
         .into_iter()
         .filter(known)
