@@ -15,13 +15,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the archive may ask of others: libc, the handle that the compiler's start files bring, and the program's own
-/// settings (`brkmap_conf`, weakly).
+/// What the archive may ask of others: libc, what the compiler's start files and the linker bring, and, weakly, the
+/// program's own settings (`brkmap_conf`) and sanitizers.
 const WANTED: &[&str] = &[
+    "__asan_init",
     "__cxa_thread_atexit_impl",
     "__dso_handle",
+    "__ehdr_start",
     "__errno_location",
     "__libc_stack_end",
+    "__lsan_init",
+    "__tsan_init",
     "bcmp",
     "brkmap_conf",
     "environ",
@@ -33,6 +37,7 @@ const WANTED: &[&str] = &[
     "memmove",
     "memset",
     "pthread_atfork",
+    "readlink",
     "sbrk",
     "strlen",
 ];

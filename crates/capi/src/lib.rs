@@ -7,9 +7,11 @@
 #![allow(unreachable_pub)] // the exported C functions are reached by name
 
 mod entry;
+#[macro_use]
 mod environment;
 mod errno;
 mod info;
+mod neighbours;
 mod platform;
 mod tuning;
 
