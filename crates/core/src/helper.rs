@@ -154,7 +154,7 @@ impl<P: Platform> Engine<P> {
         self.platform.set_heap(&crate::heap::ENDED_HEAP);
         let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
         loop {
-            self.kernel().wait(&self.helper.bell, 0, tick as u32);
+            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick) as u32);
             let found = self.look();
             useful |= found.returned != 0;
             tick = policy::next_tick(tick, found.returned, self.helper.woken.swap(0, Relaxed));

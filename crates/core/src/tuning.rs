@@ -85,6 +85,7 @@ impl<P: Platform> Engine<P> {
         knob(Key::Background, &knobs.background);
         knob(Key::Limit, &knobs.limit);
         knob(Key::PurgeDelayMs, &knobs.purge_delay_ms);
+        self.set_background(self.background() != Background::Off);
         if self.mechanisms() == Mechanisms::Mappings {
             self.with_spans(|spans| spans.brk.closed = true);
         }
@@ -150,6 +151,11 @@ impl<P: Platform> Engine<P> {
     /// How long free memory beyond the budget stays, in milliseconds.
     pub(crate) fn purge_delay_ms(&self) -> u64 {
         self.tunables.knobs.purge_delay_ms.get().map_or(policy::OVER_BUDGET_MS, |ms| ms as u64)
+    }
+
+    /// How long the helper waits for its next look: what it planned, unless `purge_delay_ms` says otherwise.
+    pub(crate) fn pause_ms(&self, planned: u64) -> u64 {
+        self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1))
     }
 
     fn mechanisms(&self) -> Mechanisms {
