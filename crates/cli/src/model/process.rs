@@ -78,6 +78,8 @@ pub(crate) struct Process {
     pub(crate) in_force: InForce,
     pub(crate) engine: Option<Engine>,
     pub(crate) heap_error: Option<String>,
+    /// It should have changed user, and could not because it was traced.
+    pub(crate) lost_privilege: bool,
     pub(crate) stat: Stat,
     pub(crate) earlier: Vec<EarlierProgram>,
 }
@@ -109,10 +111,19 @@ impl Process {
             in_force: in_force::decide(snapshot, wanted),
             engine: Engine::of(snapshot),
             heap_error: snapshot.heap_error.clone(),
+            lost_privilege: moment == Moment::AtExit && lost_privilege(snapshot),
             stat: snapshot.stat,
             earlier: Vec::new(),
         }
     }
+}
+
+/// The kernel gives a traced program no rights that its tracer has not.
+fn lost_privilege(snapshot: &Snapshot) -> bool {
+    let (real, effective) = snapshot.status.users;
+    effective != 0
+        && real == effective
+        && snapshot.executable.as_ref().is_some_and(|executable| executable.is_privileged)
 }
 
 #[cfg(test)]
@@ -125,6 +136,21 @@ mod tests {
         assert_eq!(Outcome::Code(255).status(), 255);
         assert_eq!(Outcome::Signal(9).status(), 137);
         assert_eq!(Outcome::Signal(64).status(), 192);
+    }
+
+    #[test]
+    fn a_program_that_could_not_change_user_is_noticed() {
+        let lost = |users, is_privileged, moment| {
+            let mut snapshot = Snapshot::default();
+            snapshot.status.users = users;
+            snapshot.executable = Some(crate::model::snapshot::Executable { is_privileged, ..Default::default() });
+            Process::of(1, &snapshot, &Wanted::System, moment).lost_privilege
+        };
+        assert!(lost((1000, 1000), true, Moment::AtExit));
+        assert!(!lost((1000, 0), true, Moment::AtExit), "it got its rights");
+        assert!(!lost((0, 0), true, Moment::AtExit), "it needed none");
+        assert!(!lost((1000, 1000), false, Moment::AtExit));
+        assert!(!lost((1000, 1000), true, Moment::StillRunning));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Processes {
     /// Ended processes that never ran a program of their own: the news that one had borrowed its memory may be late.
     never_exec: HashSet<i32>,
     not_kept: u64,
+    /// What the kernel said when it refused a look at a process that is only sampled.
+    pub(super) refused: Option<String>,
 }
 
 impl Processes {
@@ -51,6 +53,7 @@ impl Processes {
             ended: Vec::new(),
             never_exec: HashSet::new(),
             not_kept: 0,
+            refused: None,
         }
     }
 
@@ -179,7 +182,12 @@ impl Processes {
                     living.observed = Some((Process::of(pid, &snapshot, &self.wanted, moment), Instant::now()));
                 }
                 Ok(_) => {}
-                Err(_) => gone.push(pid),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    self.refused = Some("it runs as another user, whose memory brkmap may not read".to_owned());
+                }
+                // A child of ours stays as a zombie until its end is reported.
+                Err(_) if collect::status(pid).is_err() => gone.push(pid),
+                Err(_) => {}
             }
         }
         // Only processes that are neither traced nor children of ours: nobody reports their end.

@@ -94,6 +94,7 @@ fn process(process: &Process, ticks: u64) -> Value {
             "reason": process.in_force.reason.map(|reason| reason.key()),
             "read_error": process.heap_error,
         },
+        "lost_privilege": process.lost_privilege,
         "peak_rss_bytes": process.peak_rss,
         "rss_bytes": process.waterfall.rss(),
         "rss_by_status_bytes": process.status_rss,
@@ -144,6 +145,7 @@ pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     put("children_followed", json!(followed));
     put("not_followed_because", json!(why));
     put("main_process_seen", json!(report.main.is_some()));
+    put("main_process_unseen_because", json!(report.unseen));
     put("processes_not_kept", json!(report.not_kept));
     put("processes", Value::Array(processes));
     Value::Object(document)

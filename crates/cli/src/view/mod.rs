@@ -17,8 +17,10 @@ pub(crate) struct Report {
     pub(crate) wall: Duration,
     pub(crate) usage: Usage,
     pub(crate) following: Following,
-    /// Whether descendants are in `others`.
+    /// The command's own process, if it was seen.
     pub(crate) main: Option<Process>,
+    /// Why it was not seen, if that is known.
+    pub(crate) unseen: Option<String>,
     /// The rest, largest peak first.
     pub(crate) others: Vec<Process>,
     pub(crate) not_kept: u64,

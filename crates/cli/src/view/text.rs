@@ -19,7 +19,8 @@ const LABEL: usize = 34;
 pub(crate) fn render(report: &Report, style: Style) -> String {
     let mut lines = Vec::new();
     let Some(main) = &report.main else {
-        lines.push(format!("brkmap: {}: no sample: it ended before it could be looked at", report.title(40)));
+        let why = report.unseen.as_deref().unwrap_or("it ended before it could be looked at");
+        lines.push(format!("brkmap: {}: no sample: {why}", report.title(40)));
         lines.extend(following(report, style));
         lines.push(time(report, style));
         return lines.join("\n") + "\n";
@@ -68,7 +69,13 @@ fn header(report: &Report, main: &Process, style: Style) -> String {
 }
 
 fn following(report: &Report, style: Style) -> Option<String> {
+    let losers = report.main.iter().chain(&report.others).filter(|process| process.lost_privilege).count();
     match &report.following {
+        Following::All if losers > 0 => {
+            let text =
+                format!("{losers} programs should have changed user and could not, being traced; try --no-trace");
+            Some(entry(style, "privilege", &style.paint(Ink::Alert, &text)))
+        }
         Following::All => None,
         Following::Sampled(why) => {
             Some(entry(style, "sampled", &style.paint(Ink::Alert, &format!("the command only, no children: {why}"))))
@@ -255,6 +262,7 @@ mod tests {
             usage: Usage::default(),
             following: Following::Sampled("tracing was refused".to_owned()),
             main: Some(main),
+            unseen: None,
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
         }
@@ -293,6 +301,8 @@ mod tests {
     fn a_program_without_a_sample_is_reported_too() {
         let report = Report { main: None, others: vec![], ..full() };
         let text = render(&report, PLAIN);
+        let forbidden = Report { unseen: Some("it may not be read".to_owned()), main: None, ..full() };
+        assert!(render(&forbidden, PLAIN).contains("no sample: it may not be read"));
         assert!(text.starts_with("brkmap: tool yyyy"), "{text}");
         assert!(text.contains("no sample") && text.contains("1.23 s wall"), "{text}");
     }
