@@ -1,5 +1,5 @@
 /* which: a library preloaded after the allocator, in the warm-up run only. Each process appends one line to the file
- * named by BRKMAP_BENCH_WHICH: the object whose malloc the dynamic linker gives to that process, a tab, its program.
+ * named by ALLOCATOR_WHICH: the object whose malloc the dynamic linker gives to that process, a tab, its program.
  * It allocates nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 __attribute__((constructor)) static void tell(void) {
-    const char *output = getenv("BRKMAP_BENCH_WHICH");
+    const char *output = getenv("ALLOCATOR_WHICH");
     void *function = dlsym(RTLD_DEFAULT, "malloc");
     Dl_info info;
     if (!output || !function || dladdr(function, &info) == 0 || !info.dli_fname) return;

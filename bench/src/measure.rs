@@ -188,7 +188,7 @@ impl Runner<'_> {
         }
         if let Some(answers) = answers {
             preload.push(self.workshop.path("which.so").display().to_string());
-            command.env("BRKMAP_BENCH_WHICH", answers);
+            command.env("ALLOCATOR_WHICH", answers);
         }
         if !preload.is_empty() {
             command.args(["-p", &preload.join(" ")]);
@@ -219,7 +219,7 @@ impl Runner<'_> {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let tunes = ["MALLOC_", "BRKMAP_", "MIMALLOC_", "TCMALLOC_"].iter().any(|prefix| text.starts_with(prefix));
-            if tunes && text != "BRKMAP_BENCH_WHICH" || text == "GLIBC_TUNABLES" || text == "LD_PRELOAD" {
+            if tunes || text == "GLIBC_TUNABLES" || text == "LD_PRELOAD" {
                 command.env_remove(&name);
             }
         }
