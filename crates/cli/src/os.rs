@@ -9,13 +9,21 @@ use std::time::Duration;
 
 /// Signals that brkmap handles itself while a program runs; the rest keep their default.
 const BLOCKED: [i32; 3] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGHUP];
-/// Signals of the terminal. They reach the program because it is in the same process group; brkmap outlives them.
-const IGNORED: [i32; 5] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+/// Signals of the terminal reach the program because it is in the same process group; brkmap outlives them. SIGCHLD may
+/// have been ignored by whoever started brkmap; then the kernel would throw the program's exit status away.
+const CHANGED: [(i32, libc::sighandler_t); 6] = [
+    (libc::SIGINT, libc::SIG_IGN),
+    (libc::SIGQUIT, libc::SIG_IGN),
+    (libc::SIGTSTP, libc::SIG_IGN),
+    (libc::SIGTTIN, libc::SIG_IGN),
+    (libc::SIGTTOU, libc::SIG_IGN),
+    (libc::SIGCHLD, libc::SIG_DFL),
+];
 
 /// How brkmap found the signals, to hand them to the program unchanged.
 pub(crate) struct Signals {
     mask: libc::sigset_t,
-    actions: [libc::sigaction; IGNORED.len()],
+    actions: [libc::sigaction; CHANGED.len()],
 }
 
 fn empty_set() -> libc::sigset_t {
@@ -50,11 +58,10 @@ impl Signals {
         let mut mask = empty_set();
         // SAFETY: [valid-out-pointer] both sets live on this frame.
         unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set_of(&BLOCKED), &mut mask) };
-        let ignore = action(libc::SIG_IGN);
-        let actions = IGNORED.map(|signal| {
+        let actions = CHANGED.map(|(signal, handler)| {
             let mut old = action(libc::SIG_DFL);
             // SAFETY: [valid-out-pointer] both actions live on this frame.
-            unsafe { libc::sigaction(signal, &ignore, &mut old) };
+            unsafe { libc::sigaction(signal, &action(handler), &mut old) };
             old
         });
         Signals { mask, actions }
@@ -62,7 +69,7 @@ impl Signals {
 
     /// Gives the signals back as they were. Async-signal-safe: the forked child calls it before exec.
     pub(crate) fn restore(&self) {
-        for (signal, old) in IGNORED.iter().zip(&self.actions) {
+        for ((signal, _), old) in CHANGED.iter().zip(&self.actions) {
             // SAFETY: [valid-out-pointer] `old` came from the kernel.
             unsafe { libc::sigaction(*signal, old, std::ptr::null_mut()) };
         }

@@ -66,7 +66,7 @@ impl Style {
     /// A bar of `part` of `whole`, at most `cells` wide. Something never looks like nothing.
     pub(crate) fn bar(self, part: u64, whole: u64, cells: usize) -> String {
         const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-        if part == 0 || whole == 0 {
+        if part == 0 || whole == 0 || cells == 0 {
             return String::new();
         }
         let eighths = (u128::from(part) * cells as u128 * 8).div_ceil(u128::from(whole)) as usize;
@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(style.bar(u64::MAX, u64::MAX, 4), "████");
         assert_eq!(style.bar(0, 5, 4), "");
         assert_eq!(style.bar(5, 0, 4), "");
+        assert_eq!(style.bar(5, 5, 0), "", "no room");
         assert_eq!(ascii.bar(1, 2, 4), "##");
         assert_eq!(ascii.bar(1, 1_000_000, 4), "#");
         assert_eq!(style.paint(Ink::Bold, "x"), "x");

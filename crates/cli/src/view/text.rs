@@ -111,7 +111,7 @@ fn ink(kind: Kind) -> Option<Ink> {
 /// One line per reason, then the sum. Rows of malloc stand even when they are 0: that they are is news.
 fn rows(waterfall: &Waterfall, style: Style) -> Vec<String> {
     let rss = waterfall.rss();
-    let cells = style.width.saturating_sub(BEFORE_BAR).clamp(8, 40);
+    let cells = style.width.saturating_sub(BEFORE_BAR).min(40);
     let largest = Kind::ALL.iter().map(|&kind| waterfall.get(kind)).max().unwrap_or(0);
     let shown = |kind: &Kind| {
         let is_malloc = kind.is_malloc() && waterfall.ours;

@@ -85,6 +85,18 @@ fn stopping_and_continuing_a_program_works() {
 }
 
 #[test]
+fn a_caller_that_ignores_its_children_changes_nothing() {
+    let script = "trap '' CHLD; exec \"$0\" \"$@\" sh -c 'grep SigIgn /proc/self/status; exit 3'";
+    let own = env!("CARGO_BIN_EXE_brkmap");
+    let ran = |arguments: &[&str]| {
+        let ran = Command::new("sh").args(["-c", script]).args(arguments).output().unwrap();
+        assert_eq!(ran.status.code(), Some(3), "{}", stderr(&ran));
+        ran.stdout
+    };
+    assert_eq!(ran(&[own, "run", "--"]), ran(&["env"]));
+}
+
+#[test]
 fn signal_dispositions_are_handed_through() {
     let fields = ["sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/self/status"];
     let plain = Command::new(fields[0]).args(&fields[1..]).output().unwrap();
