@@ -82,11 +82,23 @@ static void twice_after_same_class_work(void)
     free(opaque(block));
 }
 
+static void *free_when_told(void *slot)
+{
+    void *block;
+    while (!(block = __atomic_load_n((void **)slot, __ATOMIC_ACQUIRE))) sched_yield();
+    free(block);
+    return NULL;
+}
+
+/* The thread is there before the first free: starting it allocates, and might be served with the freed block. */
 static void second_in_thread(void)
 {
-    void *block = malloc(size);
+    void *told = NULL, *block = malloc(size);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, free_when_told, &told), 0);
     free(block);
-    in_thread(free_it, opaque(block));
+    __atomic_store_n(&told, opaque(block), __ATOMIC_RELEASE);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 static void first_in_thread(void)
@@ -98,9 +110,12 @@ static void first_in_thread(void)
 
 static void both_in_threads(void)
 {
-    void *block = malloc(size);
+    void *told = NULL, *block = malloc(size);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, free_when_told, &told), 0);
     in_thread(free_it, block);
-    in_thread(free_it, opaque(block));
+    __atomic_store_n(&told, opaque(block), __ATOMIC_RELEASE);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 static void *make_it(void *slot)
