@@ -29,7 +29,6 @@ const WANTED: &[&str] = &[
     "bcmp",
     "brkmap_conf",
     "environ",
-    "execve",
     "fputs",
     "getauxval",
     "memcmp",
@@ -37,9 +36,9 @@ const WANTED: &[&str] = &[
     "memmove",
     "memset",
     "pthread_atfork",
-    "readlink",
     "sbrk",
     "strlen",
+    "syscall",
 ];
 
 /// Runs every check.

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | linked in statically | its malloc is the program's own and stays in force; nothing to do |
 //! | shared, before us in `LD_PRELOAD` | the same |
-//! | shared AddressSanitizer, behind us | it ends the program with a line of its own before any constructor runs |
-//! | shared ThreadSanitizer or LeakSanitizer, behind us | our malloc is in force, and they would report races that are none (a block handed from thread to thread by a malloc that they cannot see) or miss leaks: the program is started again without us, with one line that says so |
+//! | shared, behind us | our malloc is in force, and the runtime would end the program (AddressSanitizer wants to come first), report races that are none (a block handed from thread to thread by a malloc that it cannot see) or miss leaks: the program is started again without us, with one line that says so |
+//!
+//! Shared AddressSanitizer starts before any constructor but one: ours, because the library is linked with `-z initfirst`.
+//! Where another library has that flag too, it ends the program with a line of its own first.
 //!
 //! UndefinedBehaviorSanitizer has no malloc and works with ours.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_long, c_ulong};
 use core::ptr::{null, with_exposed_provenance};
 
 use brkmap_sys::Kernel;
@@ -21,8 +23,9 @@ use crate::platform::ENGINE;
 type Text = *const c_char;
 
 unsafe extern "C" {
-    fn readlink(path: Text, target: *mut c_char, room: usize) -> isize;
-    fn execve(path: Text, arguments: *const Text, environment: *const Text) -> c_int;
+    safe fn getauxval(kind: c_ulong) -> c_ulong;
+    // The functions for these calls are the runtimes' own, which would start the runtime first.
+    fn syscall(number: c_long, ...) -> c_long;
 }
 
 /// Looks for a sanitizer behind us when the library is loaded.
@@ -91,15 +94,20 @@ fn malloc_is_ours() -> bool {
 /// `arguments` and `environment` are arrays of strings that null ends.
 unsafe fn leave(sanitizer: &str, arguments: *const Text, environment: *const Text) {
     const PATH_MAX: usize = 4096;
+    const READLINK: c_long = 89;
+    const EXECVE: c_long = 59;
+    const AT_BASE: c_ulong = 7;
+    // The loader was started by name, with the program as its argument: then /proc/self/exe is the loader.
+    let by_loader = getauxval(AT_BASE) == 0;
     let mut path = [0 as c_char; PATH_MAX];
     // SAFETY: [libc-contract] the room is that of the buffer less one byte, which stays zero.
-    let found = unsafe { readlink(c"/proc/self/exe".as_ptr(), path.as_mut_ptr(), PATH_MAX - 1) } > 0;
+    let found = unsafe { syscall(READLINK, c"/proc/self/exe".as_ptr(), path.as_mut_ptr(), PATH_MAX - 1) } > 0;
     // SAFETY: [null-terminated] an array of strings that null ends.
     let without = unsafe { environment_without_us(environment) };
-    if found && !without.is_null() {
+    if found && !by_loader && !without.is_null() {
         say(sanitizer, "; starting the program again without brkmap");
         // SAFETY: [libc-contract] strings and arrays that end as they must; returns only if it fails.
-        unsafe { execve(path.as_ptr(), arguments, without) };
+        unsafe { syscall(EXECVE, path.as_ptr(), arguments, without) };
     }
     say(
         sanitizer,
