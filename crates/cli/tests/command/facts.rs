@@ -51,8 +51,10 @@ fn a_program_killed_from_outside_is_seen() {
     let mut running = brkmap(&command).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.take().unwrap()), &mut line).unwrap();
-    let until_it_sleeps = Duration::from_millis(300);
-    std::thread::sleep(until_it_sleeps);
+    let name = format!("/proc/{}/comm", line.trim());
+    while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert!(Command::new("kill").args(["-9", line.trim()]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(137));
     let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

@@ -78,10 +78,18 @@ fn a_signal_to_brkmap_reaches_the_program() {
 
 #[test]
 fn stopping_and_continuing_a_program_works() {
-    let script = "sh -c 'kill -STOP $$; echo continued' & child=$!; sleep 0.3; kill -CONT $child; wait $child";
-    let ran = output(&["run", "--", "sh", "-c", script]);
+    let folder = tempfile::tempdir().unwrap();
+    let script = "
+        cd \"$0\"
+        sh -c 'kill -STOP $$; echo continued > after' & child=$!
+        until grep -qi '^State:.t' /proc/$child/status; do sleep 0.05; done
+        sleep 0.3
+        if [ -e after ]; then echo it did not stop; fi
+        until [ -e after ]; do kill -CONT $child; sleep 0.05; done
+        wait $child && cat after";
+    let ran = output(&["run", "--", "sh", "-c", script, folder.path().to_str().unwrap()]);
     assert!(ran.status.success());
-    assert_eq!(ran.stdout, b"continued\n");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "continued\n");
 }
 
 #[test]
@@ -138,10 +146,11 @@ fn an_existing_preload_is_kept_behind_ours() {
 fn a_child_left_behind_lives_on() {
     let folder = tempfile::tempdir().unwrap();
     let late = folder.path().join("late");
-    let script = format!("(sleep 0.5; true; echo done > {}) >/dev/null 2>&1 & sleep 0.2", late.display());
-    let (status, document) = report("brkmap", &["sh", "-c", &script]);
+    let go = folder.path().join("go");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.05; done; echo done > {}", go.display(), late.display());
+    let (status, document) = report("brkmap", &["sh", "-c", &format!("({wait}) >/dev/null 2>&1 &")]);
     assert_eq!(status, 0);
-    assert!(!late.exists());
+    std::fs::write(&go, "").unwrap();
     let processes = document["processes"].as_array().unwrap();
     assert!(processes.iter().any(|process| process["seen"]["at"] == "still_running"), "{document:#}");
     let begin = std::time::Instant::now();
