@@ -1,7 +1,7 @@
 /* behaviour: a value that is no number from end to end, or does not fit, is ignored silently, in MALLOC_ variables and in
  *   GLIBC_TUNABLES
- * source: glibc manual "Memory Allocation Tunables"; glibc 2.39 and later (elf/dl-tunables.c, tunable_parse_num)
- * glibc: exempt (before 2.39 it takes the digits in front of what follows, and 0 where there are none)
+ * source: glibc manual "Memory Allocation Tunables"; newer glibc (elf/dl-tunables.c, tunable_parse_num)
+ * glibc: exempt (2.36 takes the digits in front of what follows, and 0 where there are none)
  */
 #include "env_run.h"
 

@@ -2,9 +2,10 @@
 
 /// A number as glibc's `_dl_strtoul` takes it: blanks, a sign (a negative number wraps round, so -1 is the largest), then
 /// decimal, `0x` hexadecimal, or octal after a leading 0. The whole text must be the number and fit, which is the rule of
-/// glibc 2.39 and later; before, what followed the digits was dropped, so that a misspelt threshold meant 0.
+/// newer glibc (`tunable_parse_num`); 2.36 drops what follows the digits, so that a misspelt threshold means 0.
 pub(super) fn glibc(text: &[u8]) -> Option<usize> {
-    let text = text.trim_ascii_start();
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let text = &text[blanks..];
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
