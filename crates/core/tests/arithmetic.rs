@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod platform;
 
-use brkmap_core::classes::{self, CLASSES, FIRST_FINE, FIRST_MEDIUM, MEDIUM_MAX, SIZES, SMALL_MAX};
+use brkmap_core::classes::{self, FIRST_FINE, FIRST_MEDIUM, MEDIUM_MAX, SIZES, SMALL_MAX};
 use brkmap_core::geometry::{REQUEST_MAX, SLICE};
 use brkmap_core::policy::{self, Mechanism};
 use brkmap_core::{Refusal, Request};
@@ -63,8 +63,8 @@ fn rounding_wastes_at_most_an_eighth_or_a_quarter() {
 
 #[test]
 fn classes_are_whole_multiples_within_their_pages() {
-    for class in 0..CLASSES {
-        let size = SIZES[class] as usize;
+    for (class, &size) in SIZES.iter().enumerate() {
+        let size = size as usize;
         let page = classes::slices(class) * SLICE;
         let capacity = classes::CAPACITY[class] as usize;
         assert_eq!(capacity, page / size, "class {class}");

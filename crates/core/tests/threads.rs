@@ -6,8 +6,8 @@
 mod random;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Barrier, Mutex};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 
 use brkmap_core::{EMPTY_HEAP, Engine, Heap, Platform, RootCell};
 use brkmap_sys::sim::{Call, Config, Fault, Sim};
@@ -17,6 +17,10 @@ use random::Random;
 thread_local! {
     static HEAP: Cell<*const Heap> = const { Cell::new(&raw const EMPTY_HEAP) };
 }
+
+/// The world whose helper may run: of one test at a time.
+static WORLD: AtomicPtr<World> = AtomicPtr::new(std::ptr::null_mut());
+static ONE_TEST: Mutex<()> = Mutex::new(());
 
 /// A face for threads of the operating system; each has one engine in its life.
 struct Face {
@@ -42,6 +46,14 @@ impl Platform for Face {
 
     fn at_thread_exit(&self) -> bool {
         true
+    }
+
+    fn helper_entry(&self) -> Option<extern "C" fn()> {
+        extern "C" fn help() {
+            // SAFETY: the world of the present test, which is never freed
+            unsafe { &*WORLD.load(Relaxed) }.engine.help();
+        }
+        Some(help)
     }
 
     fn no_memory(&self) {
@@ -172,6 +184,13 @@ impl World {
         self.engine.thread_exit();
     }
 
+    /// Waits until the helper has nothing more to do.
+    fn rest(&self) {
+        while self.engine.platform().sim.spawned() > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// With no other thread at work: the engine's equations, and its count of live blocks.
     fn agree(&self) {
         if let Err(violation) = self.engine.check_all() {
@@ -194,6 +213,7 @@ impl World {
 fn run(config: Config, generations: u64, threads: u64, operations: u64, trouble: fn(&Sim)) -> &'static World {
     let builder = std::thread::Builder::new().stack_size(64 << 20);
     let world = builder.spawn(move || World::new(config)).unwrap().join().unwrap();
+    WORLD.store((&raw const *world).cast_mut(), Relaxed);
     for generation in 0..generations {
         trouble(&world.engine.platform().sim);
         let start = Barrier::new(threads as usize);
@@ -207,6 +227,7 @@ fn run(config: Config, generations: u64, threads: u64, operations: u64, trouble:
             }
         });
         world.engine.platform().sim.heal();
+        world.rest();
         world.agree();
     }
     for stall in &world.market.stalls {
@@ -222,22 +243,31 @@ fn run(config: Config, generations: u64, threads: u64, operations: u64, trouble:
 
 const OPERATIONS: u64 = if cfg!(debug_assertions) { 10_000 } else { 200_000 };
 
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn threads_exchange_blocks_and_the_books_agree() {
+    let _alone = alone();
     let world = run(Config::linux(1), 8, 4, OPERATIONS, |_| {});
     assert!(world.engine.counter(Counter::RemoteBatches) > 1000);
     assert!(world.engine.counter(Counter::HeapsReused) > 0);
     assert_eq!(world.engine.platform().refused.load(Relaxed), 0, "nothing was refused");
+    let sim = &world.engine.platform().sim;
+    assert!(sim.calls(Call::Spawn) > 0 && sim.purged_bytes() > 0, "the helper has given something back");
 }
 
 #[test]
 fn also_many_short_threads() {
+    let _alone = alone();
     let world = run(Config::linux(2), 150, 8, 200, |_| {});
     assert!(world.engine.counter(Counter::Heaps) <= 24, "{} heaps", world.engine.counter(Counter::Heaps));
 }
 
 #[test]
 fn also_while_the_kernel_refuses_now_and_then() {
+    let _alone = alone();
     let world = run(Config::linux(3), 9, 4, OPERATIONS / 2, |sim| {
         sim.fail(Call::Map, Fault::PerMille(300));
         sim.fail(Call::MoveBreak, Fault::PerMille(300));

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed},
+};
 
 use brkmap_sys::sim::{ABORTED, Call, Config, Fault, Hints, Placement, Purging, Sim};
 use brkmap_sys::{Kernel, Move, Purpose};
@@ -374,6 +377,29 @@ fn threads_time_and_process_are_set_by_hand() {
     sim.wait(&word, 4, 1000);
     sim.set_process(77);
     assert_eq!(sim.process_id(), 77);
+}
+
+#[test]
+fn a_spawned_thread_runs_and_leaves_its_memory() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    static ALIVE: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn entry() {
+        RUNS.fetch_add(1, Relaxed);
+    }
+    let sim = linux(16);
+    let memory = map(&sim, 8 * PAGE);
+    for round in 1..=2 {
+        // SAFETY: the memory is nobody else's; `entry` only counts
+        assert!(unsafe { sim.spawn(memory, 8 * PAGE, 64, entry, &ALIVE) });
+        while ALIVE.load(Acquire) != 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(RUNS.load(Relaxed), round);
+    }
+    sim.fail(Call::Spawn, Fault::Nth(1));
+    // SAFETY: as above
+    assert!(!unsafe { sim.spawn(memory, 8 * PAGE, 64, entry, &ALIVE) });
+    assert_eq!((ALIVE.load(Relaxed), RUNS.load(Relaxed)), (0, 2));
 }
 
 /// Random calls against the simplest possible model: a page number per mapped page.

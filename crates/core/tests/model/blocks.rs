@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use brkmap_core::{Request, classes};
+use brkmap_sys::sim::Call;
 
 use crate::driver::Driver;
 use crate::shadow::{Block, Face, verify_zero};
@@ -45,7 +46,13 @@ impl Driver {
                 let align = 1usize << self.random.below(widest);
                 let bytes = if align > 1 << 20 { bytes.min(1 << 20) } else { bytes };
                 let request = Request::memalign(align, bytes).expect("a sensible request");
+                let before = self.sim.refused(Call::Map);
                 let block = self.engine.allocate_aligned(request);
+                if block.is_null() && align > 1 << 20 && self.sim.refused(Call::Map) > before {
+                    // Scattered mappings leave no room for that.
+                    self.stage().refusals.store(0, Relaxed);
+                    return;
+                }
                 self.admit(block, bytes, align, Face::C);
             }
         }
@@ -92,7 +99,13 @@ impl Driver {
     }
 
     pub(crate) fn note_refusal(&mut self, bytes: usize) {
-        assert!(self.plan.may_refuse, "null for {bytes} bytes, and the kernel refused nothing");
+        assert!(
+            self.plan.may_refuse,
+            "null for {bytes} bytes, and nothing was to be refused; refused so far {:?}, mapped {:#x}, break {:x?}",
+            crate::CALLS.map(|call| self.sim.refused(call)),
+            self.sim.mapped_bytes(),
+            self.sim.break_range(),
+        );
         let told = self.stage().refusals.swap(0, Relaxed);
         assert!(told > 0, "null for {bytes} bytes without a word (errno)");
         self.tally.refused += 1;

@@ -1,5 +1,7 @@
 //! What a test does to a simulated kernel and asks it.
 
+use std::sync::atomic::Ordering;
+
 use super::brk::{Outcome, Owner};
 use super::{Call, Fault, Foreign, Mapping, Sim};
 
@@ -136,6 +138,11 @@ impl Sim {
     /// The thread id is in use (again).
     pub fn revive_thread(&self, thread: u32) {
         self.state().dead.remove(&thread);
+    }
+
+    /// Spawned threads that run at present.
+    pub fn spawned(&self) -> u32 {
+        self.0.spawned.load(Ordering::Acquire)
     }
 
     /// What process this is, as after a fork.

@@ -15,9 +15,11 @@ pub enum Call {
     ProgramBreak,
     /// `move_break`: refused, or (by the seed) done only partly, which the caller cannot tell apart.
     MoveBreak,
+    /// `spawn`.
+    Spawn,
 }
 
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// When a call fails; counted from the moment the plan is made, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

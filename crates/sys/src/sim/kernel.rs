@@ -276,6 +276,34 @@ impl Kernel for Sim {
         Linux.wake(word, count);
     }
 
+    /// A thread of the standard library; it has a stack of its own and leaves `memory` alone.
+    unsafe fn spawn(
+        &self,
+        memory: NonNull<u8>,
+        len: usize,
+        _thread_bytes: usize,
+        entry: extern "C" fn(),
+        alive: &AtomicU32,
+    ) -> bool {
+        let (start, end) = self.range(memory, len, "spawn");
+        let Some(state) = self.enter(Call::Spawn) else { return false };
+        assert!(state.areas.covers(start, end), "spawn on {start:#x}..{end:#x}: not all of it is mapped");
+        drop(state);
+        alive.store(1, Ordering::Release);
+        let word = alive.as_ptr() as usize;
+        let sim = self.clone();
+        sim.0.spawned.fetch_add(1, Ordering::AcqRel);
+        std::thread::spawn(move || {
+            entry();
+            sim.0.spawned.fetch_sub(1, Ordering::AcqRel);
+            // SAFETY: [helper-memory] the caller keeps the word until it reads 0
+            let alive = unsafe { AtomicU32::from_ptr(word as *mut u32) };
+            alive.store(0, Ordering::Release);
+            Linux.wake(alive, u32::MAX);
+        });
+        true
+    }
+
     fn thread_id(&self) -> u32 {
         match THREAD.get() {
             0 => {

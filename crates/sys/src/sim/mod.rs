@@ -37,6 +37,7 @@ mod kernel;
 
 use std::collections::HashSet;
 use std::ffi::CStr;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use areas::Areas;
@@ -55,6 +56,8 @@ pub struct Sim(Arc<Shared>);
 
 struct Shared {
     config: Config,
+    /// Spawned threads that have not left `entry`.
+    spawned: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -128,7 +131,7 @@ impl Sim {
             foreign: None,
             purged: 0,
         };
-        Sim(Arc::new(Shared { config, state: Mutex::new(state) }))
+        Sim(Arc::new(Shared { config, spawned: AtomicU32::new(0), state: Mutex::new(state) }))
     }
 
     /// How this kernel was built.
