@@ -129,7 +129,7 @@ fn compiled<'e>() -> Option<&'e [u8]> {
     if variable == 0 {
         return None;
     }
-    // SAFETY: [weak-symbol] the program's variable: null or a string, as the header says.
+    // SAFETY: [weak-symbol] the program's variable: null or a string (`docs/POLICY.md`).
     unsafe {
         let text = with_exposed_provenance::<Text>(variable).read();
         (!text.is_null()).then(|| CStr::from_ptr(text).to_bytes())

@@ -8,7 +8,8 @@ use super::options::{OPTIONS, Row};
 const COMPLAINTS: usize = 8;
 
 /// Variables that other parts of the project read: names behind `BRKMAP_`, and beginnings of names up to `_`.
-const ELSEWHERE: [&str; 9] = ["BENCH", "CACHE", "LIBRARY", "LOG", "MICRO", "MODEL", "OUTPUT", "TEST", "TRACE"];
+const ELSEWHERE: [&str; 10] =
+    ["BENCH", "CACHE", "LIBRARY", "LOG", "MICRO", "MISUSE", "MODEL", "OUTPUT", "TEST", "TRACE"];
 
 /// Could this entry of an environment matter? A quick test for the reader, who may leave all others out.
 pub fn matters(first: u8) -> bool {
