@@ -69,7 +69,7 @@ impl Report {
     /// Prints the table; true when everything passed.
     pub(crate) fn finish(&self) -> Result<bool, String> {
         let (passed, failed) = self.groups.values().fold((0, 0), |(p, f), g| (p + g.passed, f + g.failed));
-        if passed + failed == 0 {
+        if self.groups.keys().all(|group| group == "tools") {
             return Err("no check has a name with this FILTER in it".into());
         }
         if !self.exempt.is_empty() {
