@@ -130,6 +130,12 @@ const MUTANTS: &[Mutant] = &[
         to: "match self.0.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) {",
     },
     Mutant {
+        name: "lock_spins_relaxed",
+        file: "lock",
+        from: "&& self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+        to: "&& self.0.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()",
+    },
+    Mutant {
         name: "lock_wakes_nobody",
         file: "lock",
         from: "parking.wake(&self.0, Wake::One);",

@@ -66,7 +66,8 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match small_class(layout) {
-            Some(class) => ENGINE.allocate_class(class, layout.size()),
+            // SAFETY: [class-range] `small_class` yields small classes.
+            Some(class) => unsafe { ENGINE.allocate_class(class, layout.size()) },
             None => alloc_more(layout),
         }
     }

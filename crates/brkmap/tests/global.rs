@@ -232,7 +232,7 @@ fn threads_that_end_leave_their_blocks_behind() {
 fn an_impossible_layout_is_answered_with_null() {
     let layout = Layout::from_size_align(isize::MAX as usize - 4096, 4096).expect("a valid layout");
     // SAFETY: [test-layout] a layout that is not zero-sized; null is not used
-    assert!(unsafe { alloc(layout) }.is_null());
+    assert!(std::hint::black_box(unsafe { alloc(layout) }).is_null());
     let mut numbers: Vec<u8> = vec![1, 2, 3];
     assert!(numbers.try_reserve(isize::MAX as usize - 10).is_err());
     assert_eq!(numbers, [1, 2, 3]);

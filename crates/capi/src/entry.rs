@@ -13,6 +13,7 @@ use crate::platform::ENGINE;
 macro_rules! exported {
     ($(#[$doc:meta])* fn $name:ident / $alias:ident ($($arg:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
         $(#[$doc])*
+        #[inline(never)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($arg: $type),*) $(-> $result)? $body
 
@@ -56,8 +57,12 @@ exported! {
 exported! {
     /// `realloc` to `count * bytes`; ENOMEM if the product overflows.
     fn reallocarray / __libc_reallocarray (block: *mut u8, count: usize, bytes: usize) -> *mut u8 {
-        // SAFETY: realloc's contract.
-        unsafe { resize(block, Request::array(count, bytes)) }
+        match Request::array(count, bytes) {
+            // Through the exported name: valgrind replaces `realloc` and knows no `reallocarray`.
+            // SAFETY: realloc's contract.
+            Ok(request) => unsafe { realloc(block, request.bytes) },
+            Err(refusal) => errno::refused(refusal),
+        }
     }
 }
 
@@ -78,7 +83,12 @@ exported! {
 exported! {
     /// A block of whole OS pages.
     fn pvalloc / __libc_pvalloc (bytes: usize) -> *mut u8 {
-        aligned(Request::pvalloc(bytes, ENGINE.os_page()))
+        match Request::pvalloc(bytes, ENGINE.os_page()) {
+            // Through the exported name, as in `reallocarray`.
+            // SAFETY: memalign takes any arguments.
+            Ok(request) => unsafe { memalign(request.align, request.bytes) },
+            Err(refusal) => errno::refused(refusal),
+        }
     }
 }
 
@@ -131,8 +141,8 @@ pub unsafe extern "C" fn posix_memalign(block: *mut *mut u8, align: usize, bytes
 /// `free` under the name that SunOS gave it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(block: *mut u8) {
-    // SAFETY: free's contract.
-    unsafe { ENGINE.free(block) }
+    // SAFETY: free's contract. Through the exported name, as in `reallocarray`.
+    unsafe { free(block) }
 }
 
 /// C23: `free` of a block that was allocated with `bytes`; checked.

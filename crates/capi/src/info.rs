@@ -50,16 +50,24 @@ macro_rules! mallinfo {
 mallinfo!(mallinfo_t, c_int);
 mallinfo!(mallinfo2_t, usize);
 
+/// The census as glibc counts: the heaps, which hold the caches of threads, are memory in use, as glibc's caches are.
+fn census() -> Stats {
+    let mut stats = ENGINE.stats();
+    stats.owned += stats.heaps;
+    stats.live += stats.heaps;
+    stats
+}
+
 /// The census as glibc's `struct mallinfo2`: `uordblks + fordblks = arena`, mapped blocks apart.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> mallinfo2_t {
-    ENGINE.stats().into()
+    census().into()
 }
 
 /// [`mallinfo2`] cut to `int`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> mallinfo_t {
-    ENGINE.stats().into()
+    census().into()
 }
 
 /// [`mallinfo`] under libc's own name.
@@ -93,7 +101,7 @@ impl Write for Buffer {
 /// Writes the census to stderr, in glibc's words.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let stats = ENGINE.stats();
+    let stats = census();
     let mut text = Buffer::new();
     let _ = write!(
         text,
@@ -120,7 +128,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     if options != 0 {
         return EINVAL;
     }
-    let stats = ENGINE.stats();
+    let stats = census();
     let free = stats.owned.saturating_sub(stats.live);
     let pieces = stats.free_pieces;
     let mut text = Buffer::new();
@@ -141,9 +149,9 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     let _ = write!(text, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
     let _ = heap(&mut text);
     let _ = system(&mut text);
-    let _ = write!(text, "</heap>\n");
+    let _ = writeln!(text, "</heap>");
     let _ = heap(&mut text);
-    let _ = write!(text, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>\n", stats.mappings, stats.mapped);
+    let _ = writeln!(text, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", stats.mappings, stats.mapped);
     let _ = system(&mut text);
     let _ = write!(text, "</malloc>\n\0");
     // SAFETY: malloc_info's contract: a stream open for writing; the text ends with a zero byte and fits the buffer.

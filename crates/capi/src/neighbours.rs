@@ -34,11 +34,11 @@ unsafe extern "C" {
 static AT_LOAD: unsafe extern "C" fn(c_int, *const Text, *const Text) = at_load;
 
 unsafe extern "C" fn at_load(_: c_int, arguments: *const Text, environment: *const Text) {
-    if let Some(sanitizer) = sanitizer() {
-        if malloc_is_ours() {
-            // SAFETY: [libc-contract] the loader passes the program's arguments and environment to each constructor.
-            unsafe { leave(sanitizer, arguments, environment) };
-        }
+    if let Some(sanitizer) = sanitizer()
+        && malloc_is_ours()
+    {
+        // SAFETY: [libc-contract] the loader passes the program's arguments and environment to each constructor.
+        unsafe { leave(sanitizer, arguments, environment) };
     }
 }
 

@@ -18,7 +18,8 @@ use brkmap_wire::Counter;
 
 use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
 use crate::engine::{Engine, Platform};
-use crate::geometry::{RUN_SLICES_MAX, SLICE};
+use crate::fatal::Misuse;
+use crate::geometry::{RUN_SLICES_MAX, SLICE, slice_of};
 use crate::heap::{Bin, Heap, no_block};
 use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
 use crate::policy::Mechanism;
@@ -41,17 +42,22 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     pub fn allocate(&self, bytes: usize) -> *mut u8 {
         if bytes <= SMALL_MAX {
-            self.allocate_class(classes::of_small(bytes), bytes)
+            // SAFETY: [class-range] `of_small` yields small classes.
+            unsafe { self.allocate_class(classes::of_small(bytes), bytes) }
         } else {
             self.allocate_more(bytes)
         }
     }
 
     /// A block of a small class. `bytes` is what was asked for; it only feeds the sample of the slow path.
+    ///
+    /// # Safety
+    /// *[class-range]* `class` is small: below [`classes::FIRST_MEDIUM`], or from [`classes::FIRST_FINE`] on and below
+    /// [`classes::CLASSES`].
     #[inline(always)]
-    pub fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
+    pub unsafe fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
         let heap = self.platform.heap();
-        // SAFETY: [class-range] callers pass an index below CLASSES.
+        // SAFETY: [class-range] promised by the caller.
         let bin = in_register(unsafe { heap.bins.get_unchecked(class) });
         let mut block = bin.list.load(Relaxed);
         if block.is_null() {
@@ -66,21 +72,38 @@ impl<P: Platform> Engine<P> {
             page.local.store(no_block(), Relaxed);
             page.counter.store(page.in_play.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
         }
-        Self::pop(bin, block)
+        self.pop(bin, block)
     }
 
-    /// Takes the first block of a bin's list.
+    /// Takes the first block of a bin's list. A link that leads out of the page, or to a block that is live, was written by
+    /// somebody who had freed the block: better to end here than to hand that address out.
     #[inline(always)]
-    fn pop(bin: &Bin, block: *mut Block) -> *mut u8 {
-        // SAFETY: [bin-page] the list's blocks are free blocks of the bin's page, linked by us; a small page starts at a
+    fn pop(&self, bin: &Bin, block: *mut Block) -> *mut u8 {
+        // SAFETY: [bin-page] never null.
+        let page = unsafe { &*bin.page.load(Relaxed) };
+        if slice_of(block.addr()) != page.slice.load(Relaxed) {
+            return self.die_corrupted(block);
+        }
+        // SAFETY: [bin-page] the block lies in the bin's page; [state-index] so does its offset. A small page starts at a
         // slice boundary, so the low 16 bits are the offset.
         unsafe {
+            let index = (((block.addr() & (SLICE - 1)) as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize;
+            let byte = page.state(index);
+            if byte.load(Relaxed) == state::LIVE {
+                return self.die_corrupted(block);
+            }
             bin.list.store((*block).next(), Relaxed);
-            let page = &*bin.page.load(Relaxed);
-            let index = ((block.addr() & (SLICE - 1)) as u64 * page.magic.load(Relaxed) as u64 >> 32) as usize;
-            page.state(index).store(state::LIVE, Relaxed);
+            byte.store(state::LIVE, Relaxed);
         }
         block.cast()
+    }
+
+    /// The fatal line of a list that leads nowhere; not `-> !`, so that it is reached by a tail jump.
+    #[cold]
+    #[inline(never)]
+    fn die_corrupted(&self, block: *mut Block) -> *mut u8 {
+        self.die(Misuse::CorruptedList, block.addr(), None);
+        core::ptr::null_mut()
     }
 
     /// The list and its page have nothing.
@@ -89,11 +112,17 @@ impl<P: Platform> Engine<P> {
     fn allocate_slow(&self, bytes: usize, class: usize) -> *mut u8 {
         let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
         heap.sample(class, bytes);
-        if !self.with_gate(heap, || self.fill_list(heap, class)) {
+        if !self.fill(heap, class) {
             return self.out_of_memory();
         }
         let bin = &heap.bins[class];
-        Self::pop(bin, bin.list.load(Relaxed))
+        self.pop(bin, bin.list.load(Relaxed))
+    }
+
+    /// Makes sure that the list of a class has a block; where memory is refused, what nobody uses is given up first.
+    fn fill(&self, heap: &Heap, class: usize) -> bool {
+        let fill = || self.with_gate(heap, || self.fill_list(heap, class));
+        fill() || (self.scrape_together() && fill())
     }
 
     /// Makes sure that the list of a class has a block.
@@ -140,18 +169,24 @@ impl<P: Platform> Engine<P> {
             if block.is_null() {
                 let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
                 heap.sample(class, bytes);
-                if !self.with_gate(heap, || self.fill_list(heap, class)) {
+                if !self.fill(heap, class) {
                     return self.out_of_memory();
                 }
                 return self.allocate_medium(class, bytes, fill);
             }
         }
-        // SAFETY: [bin-page] a free block of the bin's page, linked by us.
+        let offset = block.addr().wrapping_sub(page.start());
+        if offset >= classes::slices(class) * SLICE {
+            return self.die_corrupted(block);
+        }
+        // SAFETY: [bin-page] the block lies in the bin's page; [state-index] so does its offset.
         let was = unsafe {
-            bin.list.store((*block).next(), Relaxed);
-            let offset = block.addr() - page.start();
-            let byte = page.state((offset as u64 * page.magic.load(Relaxed) as u64 >> 32) as usize);
+            let byte = page.state(((offset as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize);
             let was = byte.load(Relaxed);
+            if was == state::LIVE {
+                return self.die_corrupted(block);
+            }
+            bin.list.store((*block).next(), Relaxed);
             byte.store(state::LIVE, Relaxed);
             was
         };
@@ -202,6 +237,10 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn allocate_span(&self, request: Request, fill: Fill) -> *mut u8 {
         self.start();
+        self.allocate_span_once(request, fill, true)
+    }
+
+    fn allocate_span_once(&self, request: Request, fill: Fill, first_try: bool) -> *mut u8 {
         let run = request.align <= SLICE && request.bytes <= RUN_SLICES_MAX * SLICE;
         let block = match self.mechanism(request.bytes) {
             Mechanism::Run if run => {
@@ -213,7 +252,13 @@ impl<P: Platform> Engine<P> {
                 if block.is_null() && run { self.allocate_run(request.bytes, fill) } else { block }
             }
         };
-        if block.is_null() { self.out_of_memory() } else { block }
+        if !block.is_null() {
+            block
+        } else if first_try && self.scrape_together() {
+            self.allocate_span_once(request, fill, false)
+        } else {
+            self.out_of_memory()
+        }
     }
 
     /// Slices of their own, for one block.

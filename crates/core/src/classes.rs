@@ -130,13 +130,6 @@ pub const fn slices(class: usize) -> usize {
     if class >= FIRST_MEDIUM && class < FIRST_FINE { MEDIUM_SLICES } else { 1 }
 }
 
-/// Index of the block of a class that starts at an offset of its page, if one does; `offset < 2^16`.
-#[inline(always)]
-pub(crate) const fn index_of(class: usize, offset: usize) -> Option<usize> {
-    let size = SIZES_CONST[class] as usize;
-    if offset % size == 0 { Some(offset / size) } else { None }
-}
-
 /// Does a block of a small class start at `offset` (below 2^16), and which? `magic` is [`MAGIC`] of the class. The low half
 /// of the product is below the magic exactly if the division leaves no remainder (Lemire, Kaser, Kurz 2019), for offsets
 /// and sizes below 2^16.

@@ -30,9 +30,12 @@ pub trait Platform: Sync {
     /// Sets the calling thread's heap.
     fn set_heap(&self, heap: &'static Heap);
 
-    /// Asks that [`Engine::thread_exit`] runs when the calling thread ends. May allocate. `false`: it will not run, and
-    /// the heap is recovered when somebody notices that the thread is gone.
-    fn at_thread_exit(&self) -> bool;
+    /// Asks that [`Engine::thread_exit`] runs when the calling thread ends. `false`: it will not, and the heap is recovered
+    /// when somebody sees that the thread is gone. The faces cannot: libc's list of thread ends is behind the loader's
+    /// lock, which `dlopen` holds while a constructor may wait for a thread that allocates.
+    fn at_thread_exit(&self) -> bool {
+        false
+    }
 
     /// How many bytes below the thread pointer the code that the engine runs may touch (its thread word, errno): the
     /// helper thread gets that much of its own.
@@ -44,6 +47,9 @@ pub trait Platform: Sync {
     fn helper_entry(&self) -> Option<extern "C" fn()> {
         None
     }
+
+    /// The engine is ready: the first allocation is about to be served. The faces register their fork handlers here.
+    fn started(&self) {}
 
     /// A request is about to be answered with null: the C face sets errno here.
     fn no_memory(&self);
@@ -110,6 +116,9 @@ pub struct Engine<P: Platform> {
     pub(crate) idle_hint: AtomicPtr<Heap>,
     /// Where the search for heaps of dead threads goes on.
     pub(crate) dead_cursor: AtomicPtr<Heap>,
+    /// 1: a shrinking `realloc` found no memory and left a block of a class where it was, so a size that is far too small
+    /// for its block may be right from then on.
+    pub(crate) kept_oversize: AtomicU32,
     /// Slices of pages that became loose (some blocks free) since the heap was last looked over: see `idle`.
     pub(crate) loosened: AtomicUsize,
     /// Free slices that may be resident, for a look without the lock.
@@ -128,22 +137,16 @@ unsafe impl<P: Platform> Sync for Engine<P> {}
 /// How the engine's locks sleep.
 pub(crate) struct Park<'a, K: Kernel>(pub(crate) &'a K);
 
-/// A lock's holder is looked at when a thread has waited this long.
+/// A sleeper looks again after this long, whatever happens.
 const PATIENCE_MS: u32 = 100;
 
 impl<K: Kernel> Parking for Park<'_, K> {
-    fn wait(&self, word: &AtomicU32, expected: u32) -> bool {
-        let start = self.0.now_ms();
+    fn wait(&self, word: &AtomicU32, expected: u32) {
         self.0.wait(word, expected, PATIENCE_MS);
-        self.0.now_ms().saturating_sub(start) + 10 >= PATIENCE_MS as u64
     }
 
     fn wake(&self, word: &AtomicU32, all: Wake) {
         self.0.wake(word, if all == Wake::All { i32::MAX as u32 } else { 1 });
-    }
-
-    fn lives(&self, thread: u32) -> bool {
-        self.0.thread_lives(thread)
     }
 }
 
@@ -171,6 +174,7 @@ impl<P: Platform> Engine<P> {
             idle: AtomicU32::new(0),
             idle_hint: AtomicPtr::new(core::ptr::null_mut()),
             dead_cursor: AtomicPtr::new(core::ptr::null_mut()),
+            kept_oversize: AtomicU32::new(0),
             loosened: AtomicUsize::new(0),
             dirty_hint: AtomicUsize::new(0),
             helper: Helper::new(),
@@ -209,6 +213,7 @@ impl<P: Platform> Engine<P> {
                 self.apply(&self.platform.settings());
                 self.publish();
             });
+            self.platform.started();
         }
     }
 

@@ -39,14 +39,6 @@ macro_rules! face {
                 current::set((&raw const *heap).cast_mut());
             }
 
-            fn at_thread_exit(&self) -> bool {
-                unsafe extern "C" fn thread_exit(_: *mut ::core::ffi::c_void) {
-                    ENGINE.thread_exit();
-                }
-                // SAFETY: [thread-exit] the function works on this thread's heap alone and its code stays loaded.
-                unsafe { ::brkmap_sys::linux::at_thread_exit::register(thread_exit, ::core::ptr::null_mut()) }
-            }
-
             fn thread_bytes(&self) -> usize {
                 ::brkmap_sys::linux::helper::reach_below(current::distance())
             }
@@ -56,6 +48,10 @@ macro_rules! face {
                     ENGINE.help();
                 }
                 Some(help)
+            }
+
+            fn started(&self) {
+                register_fork_handlers();
             }
 
             fn no_memory(&self) {
@@ -71,11 +67,10 @@ macro_rules! face {
             })?
         }
 
-        /// Registers the fork handlers when the program or library is loaded: early, so that they run last before a fork
-        /// and first after it.
-        #[used]
-        #[unsafe(link_section = ".init_array")]
-        static AT_LOAD: unsafe extern "C" fn() = {
+        /// Registers the fork handlers, once: at the first allocation or when the program or library is loaded, whichever
+        /// comes first. Who registers first is asked last before a fork, when the program's own handlers hold their locks.
+        fn register_fork_handlers() {
+            static REGISTERED: ::core::sync::atomic::AtomicBool = ::core::sync::atomic::AtomicBool::new(false);
             unsafe extern "C" fn prepare() {
                 ENGINE.fork_prepare();
             }
@@ -85,10 +80,27 @@ macro_rules! face {
             unsafe extern "C" fn child() {
                 ENGINE.fork_child();
             }
-            unsafe extern "C" fn at_load() {
-                // SAFETY: [fork-hooks] the handlers may run at any fork. Without memory for them, a child takes the locks
-                // of threads that vanished over by itself.
+            if !REGISTERED.swap(true, ::core::sync::atomic::Ordering::Relaxed) {
+                // SAFETY: [fork-hooks] the handlers may run at any fork; glibc has room for the entry without malloc.
                 unsafe { ::brkmap_sys::linux::at_fork::register(prepare, parent, child) };
+            }
+        }
+
+        /// A library that is closed takes the helper's code with it.
+        #[used]
+        #[unsafe(link_section = ".fini_array")]
+        static AT_UNLOAD: unsafe extern "C" fn() = {
+            unsafe extern "C" fn at_unload() {
+                ENGINE.stop_helper();
+            }
+            at_unload
+        };
+
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static AT_LOAD: unsafe extern "C" fn() = {
+            unsafe extern "C" fn at_load() {
+                register_fork_handlers();
             }
             at_load
         };

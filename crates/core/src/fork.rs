@@ -6,8 +6,8 @@
 //! passes them (`Engine::enter`). In the child the other threads do not exist; their heaps become idle and serve again.
 //!
 //! A fork inside a signal handler may find locks that its own thread holds; they stay held, and the interrupted code
-//! releases them in the parent and in the child. A bare `_Fork` runs no handlers; there a lock whose holder does not exist
-//! in the child is taken over after a moment (`lock`).
+//! releases them in the parent and in the child. A bare `_Fork` runs no handlers: its child may use the heap
+//! only if no other thread was inside, as with libc's malloc.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -68,14 +68,16 @@ impl<P: Platform> Engine<P> {
         let own = self.platform.heap();
         let me = self.kernel().thread_id();
         let held = self.fork_held.load(Relaxed);
+        let forker = self.forking.load(Relaxed);
         self.forking.store(0, Relaxed);
         self.helper.forget();
         let mend = |lock: &Lock, bit: u32| if held & bit == 0 { lock.reset() } else { lock.rename(me) };
         if !own.is_empty_heap() {
-            own.thread.store(me, Relaxed);
+            self.mark(own);
         }
         for heap in self.all_heaps() {
-            let mine = core::ptr::eq(heap, own);
+            // The handler that forks may have interrupted the thread before it had set its heap.
+            let mine = core::ptr::eq(heap, own) || heap.thread.load(Relaxed) == forker;
             if !mine && heap.lifecycle.now() == ACTIVE {
                 heap.thread.store(0, Relaxed);
                 heap.lifecycle.reset(IDLE);

@@ -43,18 +43,26 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// `free` of a block whose class is known from its layout: the division is by a constant, and the class is checked.
+    /// `free` of a block whose class is known from its layout: the class is checked.
     ///
     /// # Safety
     /// As [`Engine::free`].
     #[inline(always)]
     pub unsafe fn free_of_class(&self, pointer: *mut u8, class: usize, bytes: usize) {
         let heap = self.platform.heap();
-        let Some(page) = self.map.meta(pointer.addr()) else { return self.free_layout_slow(pointer, bytes) };
-        let offset = pointer.addr() & (SLICE - 1);
-        let index = classes::index_of(class, offset);
-        let ours = page.owner.load(Relaxed) == heap.owner_word() && page.class() == class && index.is_some();
-        if !ours || !self.free_local(page, index.unwrap_or(0), pointer) {
+        let page = self
+            .map
+            .meta(pointer.addr())
+            .filter(|page| page.owner.load(Relaxed) == heap.owner_word() && page.class() == class);
+        let done = match page {
+            Some(page) => match page.small_index_of(pointer.addr() & (SLICE - 1)) {
+                Some(index) => self.free_local(page, index, pointer),
+                None => false,
+            },
+            None => false,
+        };
+        // One way out: LLVM's inliner counts each call, and this function is to be inlined everywhere.
+        if !done {
             self.free_layout_slow(pointer, bytes);
         }
     }
@@ -182,6 +190,7 @@ impl<P: Platform> Engine<P> {
             owner::RUN | owner::DIRECT => page.requested() == bytes,
             _ => {
                 Self::keeps(usable, bytes)
+                    || bytes <= usable && self.kept_oversize.load(Relaxed) != 0
                     || bytes <= usable
                         && align.is_power_of_two()
                         && align <= classes::MEDIUM_MAX

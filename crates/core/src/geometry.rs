@@ -18,7 +18,7 @@ pub const RUN_SLICES_MAX: usize = 1024;
 pub const REQUEST_MAX: usize = isize::MAX as usize;
 
 const _: () = assert!(RUN_SLICES_MAX <= LEAF_SLICES);
-const _: () = assert!(LEAF_SLICES % 64 == 0);
+const _: () = assert!(LEAF_SLICES.is_multiple_of(64));
 
 /// Number of the slice that holds an address.
 #[inline(always)]

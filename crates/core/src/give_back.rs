@@ -11,10 +11,13 @@ use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
+use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
 use crate::page_map::{Leaf, WORDS};
 use crate::policy;
 use crate::spans::Spans;
+
+/// Changes of the store between two looks at the clock.
+const CHANGES_PER_CLOCK: u64 = 32;
 
 impl<P: Platform> Engine<P> {
     /// Looks at the budget after a change of what is free.
@@ -24,6 +27,10 @@ impl<P: Platform> Engine<P> {
         let budget = policy::dirty_budget(spans.used * SLICE);
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
+            return;
+        }
+        // The clock is asked now and then only; the helper does the rest.
+        if spans.over_since != 0 && !spans.changes.is_multiple_of(CHANGES_PER_CLOCK) {
             return;
         }
         let now = self.kernel().now_ms().max(1);
@@ -48,9 +55,39 @@ impl<P: Platform> Engine<P> {
         self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
     }
 
+    /// Memory was refused: gives back all that nobody uses, address space too, which a limit may be about. `true`: it may be
+    /// worth asking again. Outside all locks.
+    #[cold]
+    pub(crate) fn scrape_together(&self) -> bool {
+        let unmapped = |engine: &Self| engine.with_spans(|spans| engine.unmap_regions(spans));
+        self.trim(0) | (unmapped(self) > 0)
+    }
+
+    /// Unmaps the free slices of regions; how many bytes went.
+    fn unmap_regions(&self, spans: &mut Spans) -> usize {
+        let mut bytes = 0;
+        for leaf in self.map.leaves() {
+            let mut at = 0;
+            while let Some((first, count)) = next_free_region(leaf, at) {
+                at = first + count;
+                let slice = leaf.first_slice() + first as u32;
+                let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(slice_address(slice))) else { break };
+                // SAFETY: [span-bits] the slices are free, and under the store's lock they stay so.
+                if !unsafe { self.kernel().unmap(start, count * SLICE) } {
+                    return bytes;
+                }
+                self.disown_slices(spans, slice, count);
+                self.count(Counter::Unmap, 1);
+                self.count(Counter::UnmapBytes, (count * SLICE) as u64);
+                bytes += count * SLICE;
+            }
+        }
+        bytes
+    }
+
     /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.
     fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize) -> usize {
-        if spans.brk.closed || spans.brk.end == 0 || spans.brk.end % SLICE != 0 {
+        if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
             return 0;
         }
         let end = slice_of(spans.brk.end);
@@ -59,7 +96,7 @@ impl<P: Platform> Engine<P> {
             low -= 1;
         }
         let free = slice_address(end) - slice_address(low);
-        let keep = pad.next_multiple_of(SLICE);
+        let keep = round_up(pad, SLICE).unwrap_or(usize::MAX);
         if free <= threshold.max(keep) || self.kernel().program_break() != Some(spans.brk.end) {
             return 0;
         }
@@ -69,12 +106,17 @@ impl<P: Platform> Engine<P> {
         // `move_break` checks again that it moved from where we believe it to be.
         let Some(old) = (unsafe { self.kernel().move_break(-(bytes as isize)) }) else {
             // Nobody knows where the break is now: never touch it again, but what is mapped stays ours.
+            // What we meant to return may be gone already: lost address space is better than a block behind the break.
             spans.brk.closed = true;
+            self.disown_slices(spans, first, bytes / SLICE);
             self.count(Counter::BreakRefused, 1);
             return 0;
         };
-        debug_assert_eq!(old, spans.brk.end);
         self.disown_slices(spans, first, bytes / SLICE);
+        if old != spans.brk.end {
+            spans.brk.closed = true;
+            return 0;
+        }
         spans.brk.end -= bytes;
         spans.brk.held -= bytes;
         self.count(Counter::BreakShrink, 1);
@@ -123,6 +165,14 @@ impl<P: Platform> Engine<P> {
         }
         done
     }
+}
+
+/// The first run of free slices of a leaf from `from` on that are not on the break: (index, count).
+fn next_free_region(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
+    let is_free = |index: &usize| leaf.free.get(*index) && !leaf.on_break.get(*index);
+    let first = (from..LEAF_SLICES).find(is_free)?;
+    let end = (first..LEAF_SLICES).find(|index| !is_free(index)).unwrap_or(LEAF_SLICES);
+    Some((first, end - first))
 }
 
 /// The first maximal run of dirty slices of a leaf from `from` on: (index, count).

@@ -4,8 +4,8 @@
 //! needed, when all parcels together hold too many bytes, at each refill and at thread exit. The protocol is `remote`.
 
 use core::ptr::with_exposed_provenance_mut;
-use core::sync::atomic::AtomicU8;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU8, compiler_fence};
 
 use brkmap_wire::Counter;
 
@@ -33,9 +33,11 @@ impl<P: Platform> Engine<P> {
             if parcel.count.get() != 0 {
                 self.with_gate(heap, || self.send(heap, parcel));
             }
-            parcel.page.set(page);
+            // The page last: the child of a fork must not find it with another page's blocks.
             parcel.head.set(no_block());
             parcel.tail.set(block);
+            compiler_fence(Release);
+            parcel.page.set(page);
         }
         // SAFETY: [freed-block] the state byte went from LIVE to FREED through us: the block is ours to write.
         unsafe { (*block).set_next(parcel.head.get()) };

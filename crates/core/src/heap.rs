@@ -7,6 +7,8 @@ use core::cell::Cell;
 use core::ptr::{null_mut, without_provenance_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
 
+use brkmap_sys::ThreadMark;
+
 use crate::classes::CLASSES;
 use crate::lifecycle::{IDLE, Lifecycle};
 use crate::lock::Lock;
@@ -72,6 +74,8 @@ pub struct Heap {
     pub(crate) gate: Lock,
     /// The owner's thread id; 0 while idle.
     pub(crate) thread: AtomicU32,
+    /// Tells when that thread is gone.
+    pub(crate) mark: ThreadMark,
     /// See [`Origin`].
     pub(crate) origin: AtomicU8,
     /// The next heap of the engine.
@@ -84,7 +88,7 @@ unsafe impl Sync for Heap {}
 unsafe impl Send for Heap {}
 
 /// The page that stands for none: it has nothing to give. Never written.
-pub(crate) static EMPTY_PAGE: PageMeta = PageMeta::EMPTY;
+pub(crate) static EMPTY_PAGE: PageMeta = PageMeta::empty();
 
 /// The heap of a thread whose end began and that has given its heap back: as [`EMPTY_HEAP`], but what it still frees does
 /// not get it another one.
@@ -117,6 +121,7 @@ impl Heap {
             lifecycle: Lifecycle::new(IDLE),
             gate: Lock::new(),
             thread: AtomicU32::new(0),
+            mark: ThreadMark::new(),
             origin: AtomicU8::new(0),
             next: AtomicPtr::new(null_mut()),
         }

@@ -31,6 +31,10 @@ const RUNNING: u32 = 1;
 
 /// Bytes of the helper's stack.
 const STACK: usize = 32 << 10;
+/// Times that `stop_helper` looks again, each 10 ms at most.
+const STOP_WAITS: u32 = 100;
+/// Nudges after which somebody looks whether the helper is still there.
+const NUDGES_TO_MISS: u32 = 1024;
 /// Looks in a row that find nothing to do, before the helper ends.
 const QUIET_LOOKS: u32 = 2;
 /// Looks after which the helper ends though something waits that never gets idle.
@@ -41,10 +45,14 @@ pub(crate) struct Helper {
     state: AtomicU32,
     /// Not 0 while a helper has its stack; cleared by the kernel.
     alive: AtomicU32,
-    /// Never rung; the helper sleeps on it.
+    /// The helper sleeps on it; rung once, to end it.
     bell: AtomicU32,
     /// 1: never start one.
     forbidden: AtomicU32,
+    /// The process it was started in.
+    process: AtomicU32,
+    /// Nudges since it was started; now and then one looks whether it is still there.
+    ignored: AtomicU32,
     /// No new one before this time, in ms.
     not_before: AtomicU64,
     /// How long the next pause will be, in ms, if it finds nothing.
@@ -65,6 +73,8 @@ impl Helper {
             alive: AtomicU32::new(0),
             bell: AtomicU32::new(0),
             forbidden: AtomicU32::new(0),
+            process: AtomicU32::new(0),
+            ignored: AtomicU32::new(0),
             not_before: AtomicU64::new(0),
             pause: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
@@ -82,9 +92,26 @@ impl Helper {
 }
 
 impl<P: Platform> Engine<P> {
-    /// `background:on|off`.
+    /// May a helper be started?
     pub fn set_background(&self, allowed: bool) {
         self.helper.forbidden.store(!allowed as u32, Relaxed);
+    }
+
+    /// Ends the helper, and waits until it is gone: before the code that it runs is unloaded. It is not started again.
+    pub fn stop_helper(&self) {
+        let helper = &self.helper;
+        helper.forbidden.store(1, Relaxed);
+        fence(SeqCst);
+        helper.bell.store(1, Relaxed);
+        self.kernel().wake(&helper.bell, 1);
+        // A look takes some milliseconds; a helper that is not there any more (a bare fork) is not waited for.
+        for _ in 0..STOP_WAITS {
+            let alive = helper.alive.load(Acquire);
+            if alive == 0 || helper.process.load(Relaxed) != self.kernel().process_id() {
+                return;
+            }
+            self.kernel().wait_shared(&helper.alive, alive, 10);
+        }
     }
 
     /// Is more loose than the budget allows?
@@ -104,7 +131,10 @@ impl<P: Platform> Engine<P> {
     #[cold]
     fn nudge_slow(&self) {
         fence(SeqCst);
-        if self.helper.state.load(Relaxed) == RUNNING || self.forking.load(Relaxed) != 0 {
+        if self.helper.state.load(Relaxed) == RUNNING {
+            return self.miss_helper();
+        }
+        if self.forking.load(Relaxed) != 0 {
             return;
         }
         let now = self.kernel().now_ms();
@@ -123,17 +153,30 @@ impl<P: Platform> Engine<P> {
         self.helper.state.store(ABSENT, Release);
     }
 
+    /// The helper is running, or was started in a process that this one was copied from (a bare fork), or by a child that
+    /// shared our memory and is gone (vfork).
+    fn miss_helper(&self) {
+        if self.helper.ignored.fetch_add(1, Relaxed) % NUDGES_TO_MISS != NUDGES_TO_MISS - 1 {
+            return;
+        }
+        if self.helper.process.load(Relaxed) != self.kernel().process_id() {
+            self.helper.forget();
+        }
+    }
+
     fn start_helper(&self) -> bool {
         let Some(entry) = self.platform.helper_entry() else { return false };
         let kernel = self.kernel();
         // The last one may be leaving its stack; it has nothing left to wait for.
         let alive = self.helper.alive.load(Acquire);
         if alive != 0 {
-            kernel.wait(&self.helper.alive, alive, 10);
+            kernel.wait_shared(&self.helper.alive, alive, 10);
             if self.helper.alive.load(Acquire) != 0 {
                 return false;
             }
         }
+        self.helper.process.store(kernel.process_id(), Relaxed);
+        self.helper.ignored.store(0, Relaxed);
         let thread_bytes = self.platform.thread_bytes();
         let bytes = (STACK + thread_bytes).next_multiple_of(self.os_page.load(Relaxed));
         if self.helper.memory_bytes.load(Relaxed) < bytes {
@@ -155,6 +198,9 @@ impl<P: Platform> Engine<P> {
         let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
         loop {
             self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick) as u32);
+            if self.helper.forbidden.load(Relaxed) != 0 {
+                return self.helper.state.store(ABSENT, Release);
+            }
             let found = self.look();
             useful |= found.returned != 0;
             tick = policy::next_tick(tick, found.returned, self.helper.woken.swap(0, Relaxed));

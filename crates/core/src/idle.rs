@@ -73,6 +73,7 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn look_over(&self, effort: Effort) -> Found {
         let me = self.me();
         let mut found = Found::default();
+        self.bury_the_dead(me);
         for heap in self.all_heaps() {
             self.hold(me, heap, |hold| self.drain_held(heap, hold, effort));
         }

@@ -1,22 +1,21 @@
 //! A lock that knows its holder, in one word.
 //!
-//! The holder's thread id is the lock word. That buys three things that a plain futex lock has not: a thread that asks
-//! for a lock which it already holds is told so (a fork handler, a signal handler), a lock whose holder no longer exists
-//! (the child of a bare `_Fork`) can be taken over, and an inspector sees who is inside.
+//! The holder's thread id is the lock word. That buys two things that a plain futex lock has not: a thread that asks for
+//! a lock which it already holds is told so (a fork handler, a signal handler), and an inspector sees who is inside. A lock
+//! whose holder vanished is not taken over: whether a thread lives cannot be told in every process that shares or copied
+//! our memory, and two threads inside are worse than one that waits.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, SPINS};
 
 /// Somebody sleeps on the word.
 const CONTENDED: u32 = 1 << 31;
 
 /// How a thread sleeps; the kernel's futex in production, the model checker's in the models.
 pub(crate) trait Parking {
-    /// Sleeps while the word holds `expected`. `true`: a time limit passed, the holder should be looked at.
-    fn wait(&self, word: &AtomicU32, expected: u32) -> bool;
+    /// Sleeps while the word holds `expected`; may wake early.
+    fn wait(&self, word: &AtomicU32, expected: u32);
     /// Wakes one sleeper.
     fn wake(&self, word: &AtomicU32, all: Wake);
-    /// Is this thread still there? `true` when in doubt.
-    fn lives(&self, thread: u32) -> bool;
 }
 
 /// Whom to wake.
@@ -63,6 +62,15 @@ impl Lock {
     #[cold]
     #[inline(never)]
     fn acquire_slow(&self, me: u32, parking: &impl Parking) -> Entry {
+        for _ in 0..SPINS {
+            // Most are held for less time than a system call takes.
+            crate::sync::pause();
+            if self.0.load(Ordering::Relaxed) == 0
+                && self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return Entry::Taken;
+            }
+        }
         loop {
             let word = self.0.load(Ordering::Relaxed);
             let holder = word & !CONTENDED;
@@ -80,12 +88,7 @@ impl Lock {
             if word != marked && self.0.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
                 continue;
             }
-            if parking.wait(&self.0, marked)
-                && !parking.lives(holder)
-                && self.0.compare_exchange(marked, me | CONTENDED, Ordering::Acquire, Ordering::Relaxed).is_ok()
-            {
-                return Entry::Taken;
-            }
+            parking.wait(&self.0, marked);
         }
     }
 

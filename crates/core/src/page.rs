@@ -137,22 +137,25 @@ const _: () = assert!(size_of::<PageMeta>() == 64);
 const _: () = assert!(size_of::<RemoteWord>() == 8);
 
 impl PageMeta {
-    pub(crate) const EMPTY: PageMeta = PageMeta {
-        owner: AtomicUsize::new(owner::NONE),
-        local: AtomicPtr::new(null_mut()),
-        counter: AtomicI32::new(0),
-        block_size: AtomicU32::new(0),
-        magic: AtomicU32::new(0),
-        in_play: AtomicU16::new(0),
-        class: AtomicU8::new(0),
-        flags: AtomicU8::new(0),
-        states: AtomicPtr::new(null_mut()),
-        remote: RemoteWord::new(),
-        slice: AtomicU32::new(0),
-        next: AtomicU32::new(0),
-        prev: AtomicU32::new(0),
-        queue_next: AtomicU32::new(0),
-    };
+    /// A meta that describes nothing, for the static that stands for no page.
+    pub(crate) const fn empty() -> PageMeta {
+        PageMeta {
+            owner: AtomicUsize::new(owner::NONE),
+            local: AtomicPtr::new(null_mut()),
+            counter: AtomicI32::new(0),
+            block_size: AtomicU32::new(0),
+            magic: AtomicU32::new(0),
+            in_play: AtomicU16::new(0),
+            class: AtomicU8::new(0),
+            flags: AtomicU8::new(0),
+            states: AtomicPtr::new(null_mut()),
+            remote: RemoteWord::new(),
+            slice: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            prev: AtomicU32::new(0),
+            queue_next: AtomicU32::new(0),
+        }
+    }
 
     #[inline(always)]
     pub(crate) fn class(&self) -> usize {
@@ -247,7 +250,7 @@ impl PageMeta {
     /// Index of the block at `offset`, if a block starts there; for pages of any length.
     #[inline(always)]
     pub(crate) fn index_of(&self, offset: usize) -> Option<usize> {
-        let index = (offset as u64 * self.magic.load(Relaxed) as u64 >> 32) as usize;
+        let index = ((offset as u64 * self.magic.load(Relaxed) as u64) >> 32) as usize;
         (index * self.block_size.load(Relaxed) as usize == offset).then_some(index)
     }
 

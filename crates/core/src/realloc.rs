@@ -65,6 +65,8 @@ impl<P: Platform> Engine<P> {
             if let Some((page, _)) = self.block_at(pointer) {
                 if page.owner.load(Acquire) <= owner::DIRECT {
                     page.set_requested(request.bytes);
+                } else {
+                    self.kept_oversize.store(1, Relaxed);
                 }
             }
             return pointer;
@@ -84,19 +86,18 @@ impl<P: Platform> Engine<P> {
         if want > RUN_SLICES_MAX {
             return false;
         }
-        let done = self.with_spans(|spans| {
+        self.with_spans(|spans| {
+            if want > have && self.extend_span(spans, first + have as u32, want - have).is_none() {
+                return false;
+            }
+            // Before the tail can be somebody else's; and inside the lock, so that the child of a fork sees both or none.
+            page.set_span_bytes(want * SLICE);
+            page.set_requested(bytes);
             if want < have {
                 self.return_span(spans, first + want as u32, have - want);
-            } else if want > have && self.extend_span(spans, first + have as u32, want - have).is_none() {
-                return false;
             }
             self.tally(Counter::RunLiveBytes, (want as isize - have as isize) * SLICE as isize);
             true
-        });
-        if done {
-            page.set_span_bytes(want * SLICE);
-            page.set_requested(bytes);
-        }
-        done
+        })
     }
 }

@@ -47,7 +47,7 @@ impl Request {
 
     /// `posix_memalign`: a power of two and a multiple of the pointer size.
     pub fn posix_memalign(align: usize, bytes: usize) -> Result<Request, Refusal> {
-        if !align.is_power_of_two() || align % size_of::<usize>() != 0 {
+        if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
             return Err(Refusal::Invalid);
         }
         Request::aligned(align, bytes)

@@ -172,9 +172,12 @@ impl<P: Platform> Engine<P> {
         if index == 0 || index + slices > LEAF_SLICES {
             return None;
         }
+        // The limit first: it may give back the very slices that are free now.
+        if !self.fits_limit(spans, slices * SLICE) {
+            return None;
+        }
         let leaf = self.map.leaf(behind)?;
-        (leaf.free.count(index, slices) == slices && self.fits_limit(spans, slices * SLICE))
-            .then(|| self.claim(spans, behind, slices))
+        (leaf.free.count(index, slices) == slices).then(|| self.claim(spans, behind, slices))
     }
 
     /// Gives slices back to the store; their memory stays resident until the budget says otherwise.

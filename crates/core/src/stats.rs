@@ -39,7 +39,7 @@ pub struct Stats {
     pub top: usize,
     /// The engine's own records (address space; touched as needed).
     pub metadata: usize,
-    /// Highest value of `owned` seen by this call or before.
+    /// The heaps themselves, which hold the caches of threads; a part of `metadata`.
     pub heaps: usize,
 }
 
@@ -47,13 +47,14 @@ impl<P: Platform> Engine<P> {
     /// Takes the census.
     pub fn stats(&self) -> Stats {
         self.start();
+        let _ = self.heap_or_attach();
         let mut stats = Stats {
             mappings: self.counter(Counter::DirectLive) as usize,
             mapped: self.counter(Counter::DirectLiveBytes) as usize,
             mappings_peak: self.counter(Counter::DirectPeak) as usize,
             mapped_peak: self.counter(Counter::DirectPeakBytes) as usize,
             metadata: self.counter(Counter::MapMetadataBytes) as usize,
-            heaps: self.counter(Counter::Heaps) as usize,
+            heaps: self.counter(Counter::Heaps) as usize * size_of::<Heap>(),
             ..Stats::default()
         };
         // Pages are made and released under the store's lock, so none changes its shape meanwhile.

@@ -1,9 +1,9 @@
 //! Threads get a heap at their first allocation and leave it when they end.
 //!
-//! No pthread key is created (a program may take all 1024). The thread registers once for libc's list of thread-exit
-//! functions; that call allocates, so the heap is in place before. A thread whose hook never runs (it allocated again
-//! after the hook, in a later destructor) leaves an ACTIVE heap behind; it is found by looking whether the thread still
-//! exists, from cold paths.
+//! Nothing is registered for their end: a pthread key is one of 1024 that the program may want all of, and libc's list of
+//! thread ends is behind the loader's lock (`Platform::at_thread_exit`). A thread that is gone leaves an ACTIVE heap
+//! behind. The kernel marks it (`Kernel::mark_thread`), and it is found by the next thread that needs a heap and by each
+//! look over the heap (`idle`).
 //!
 //! *[stray-lock]* The list of heaps and who gets which change under `stray_lock`; threads without a heap hold it for all
 //! they do. Rank of locks: stray, a heap's gate, the store.
@@ -14,17 +14,14 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
-use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::heap::{ENDED_HEAP, Heap};
 use crate::lifecycle::ACTIVE;
 
 /// Heaps of which one attach asks whether their thread still exists.
-const DEAD_ASKED: usize = 8;
+const DEAD_ASKED: usize = 32;
 /// Pages that an idle heap keeps with its lists.
 const PAGES_KEPT: u32 = 8;
-/// Bytes that `__cxa_thread_atexit_impl` allocates: a record of four words (glibc 2.18 and later).
-const REGISTRATION: usize = 32;
 
 impl<P: Platform> Engine<P> {
     /// All heaps, the newest first.
@@ -49,22 +46,23 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn attach(&self) -> Option<&'static Heap> {
         self.start();
         let entered = self.enter(&self.stray_lock);
-        let thread = self.kernel().thread_id();
-        let heap = self.idle_heap().or_else(|| self.heap_of_the_dead(thread)).or_else(|| self.new_heap());
+        let heap = self.idle_heap().or_else(|| self.heap_of_the_dead()).or_else(|| self.new_heap());
         if let Some(heap) = heap {
-            heap.thread.store(thread, Relaxed);
-            let main = thread == self.kernel().process_id();
+            self.mark(heap);
+            let main = heap.thread.load(Relaxed) == self.kernel().process_id();
             heap.set_origin(self.origin_for(main));
         }
         self.leave(&self.stray_lock, entered);
         let heap = heap?;
         self.platform.set_heap(heap);
-        // libc ends the program if the registration finds no memory, so it is not asked before the block is at hand.
-        // Unregistered, the heap is recovered when somebody sees that the thread is gone.
-        if self.with_gate(heap, || self.fill_list(heap, classes::of_small(REGISTRATION))) {
-            self.platform.at_thread_exit();
-        }
+        self.platform.at_thread_exit();
         Some(heap)
+    }
+
+    /// Makes a heap the calling thread's, for locks and for those who look for heaps of the dead.
+    pub(crate) fn mark(&self, heap: &Heap) {
+        let marked = self.kernel().mark_thread(&heap.mark);
+        heap.thread.store(if marked != 0 { marked } else { self.kernel().thread_id() }, Relaxed);
     }
 
     fn idle_heap(&self) -> Option<&'static Heap> {
@@ -80,31 +78,45 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Looks at a few heaps in turn whether their thread still exists.
-    fn heap_of_the_dead(&self, me: u32) -> Option<&'static Heap> {
+    fn heap_of_the_dead(&self) -> Option<&'static Heap> {
         // SAFETY: [heap-stays].
         let mut cursor = unsafe { self.dead_cursor.load(Relaxed).as_ref() };
         for _ in 0..DEAD_ASKED {
             // SAFETY: [heap-stays].
             let heap = match cursor {
                 Some(heap) => Some(heap),
+                // SAFETY: [heap-stays].
                 None => unsafe { self.heaps.load(Acquire).as_ref() },
             }?;
             // SAFETY: [heap-stays].
             cursor = unsafe { heap.next.load(Acquire).as_ref() };
             self.dead_cursor.store(cursor.map_or(null_mut(), |h| (&raw const *h).cast_mut()), Relaxed);
-            let thread = heap.thread.load(Relaxed);
-            // A thread has one heap, so one with our own id was left by a thread that is gone.
-            let dead =
-                heap.lifecycle.now() == ACTIVE && thread != 0 && (thread == me || !self.kernel().thread_lives(thread));
-            if dead {
+            if self.is_dead(heap) {
                 self.count(Counter::HeapsReused, 1);
                 return Some(heap);
             }
-            if cursor.is_none() {
-                return None;
-            }
         }
         None
+    }
+
+    /// Is this the heap of a thread that is gone?
+    fn is_dead(&self, heap: &Heap) -> bool {
+        heap.lifecycle.now() == ACTIVE && self.kernel().thread_ended(&heap.mark)
+    }
+
+    /// Makes the heaps of threads that are gone idle. Outside all locks.
+    pub(crate) fn bury_the_dead(&self, me: u32) {
+        for heap in self.all_heaps() {
+            if !self.is_dead(heap) {
+                continue;
+            }
+            let entered = self.enter_as(me, &self.stray_lock);
+            // Nobody takes it meanwhile: that needs the stray lock.
+            if self.is_dead(heap) {
+                self.abandon(heap);
+            }
+            self.leave(&self.stray_lock, entered);
+        }
     }
 
     fn new_heap(&self) -> Option<&'static Heap> {
@@ -130,6 +142,13 @@ impl<P: Platform> Engine<P> {
             return;
         }
         let entered = self.enter(&self.stray_lock);
+        self.abandon(heap);
+        self.platform.set_heap(&ENDED_HEAP);
+        self.leave(&self.stray_lock, entered);
+    }
+
+    /// Makes a heap idle whose thread ends or is gone. Under the stray lock.
+    fn abandon(&self, heap: &Heap) {
         self.with_gate(heap, || {
             self.send_all(heap);
             self.drain_queue(heap);
@@ -141,11 +160,9 @@ impl<P: Platform> Engine<P> {
             heap.thread.store(0, Relaxed);
             heap.lifecycle.abandon();
         });
-        self.platform.set_heap(&ENDED_HEAP);
         self.idle.fetch_add(1, Relaxed);
         self.idle_hint.store((&raw const *heap).cast_mut(), Relaxed);
         self.tend(heap);
-        self.leave(&self.stray_lock, entered);
     }
 
     /// Gives the empty pages on a ring back. By the owner, inside a gate.

@@ -120,7 +120,8 @@ fn every_single_flipped_bit_of_a_live_address_is_answered() {
                 unsafe { engine.free(start as *mut u8) };
             }
             engine.check_all().unwrap();
-            assert_eq!((engine.stats().live, engine.stats().mappings), (0, 0));
+            let stats = engine.stats();
+            assert_eq!((stats.live, stats.mappings), (0, 0));
         }
     });
 }

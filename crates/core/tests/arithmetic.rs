@@ -143,6 +143,7 @@ fn the_engine_answers_as_the_arithmetic_says() {
             }
         }
         engine.check_all().unwrap();
-        assert_eq!(engine.stats().live, 0);
+        let stats = engine.stats();
+        assert_eq!(stats.live, 0);
     });
 }

@@ -9,6 +9,7 @@
 //! | `remote` | blocks freed by other threads | none lost, none twice; a page on at most one queue |
 //! | `lifecycle` | a heap is left, tended, adopted | one owner at a time; frees meanwhile are not lost |
 //! | `handover` | a page changes its heap while others free into it | its blocks reach the new owner |
+//! | `idle` | memory goes back behind the owner's back | each block is there once, nothing live goes back |
 //! | `once` | first initialisation | exactly one runs it; all see it complete |
 //! | `lock` | the lock that knows its holder | mutual exclusion; nobody sleeps for ever |
 //!
@@ -19,6 +20,11 @@
 /// What the engine's files call `crate::sync`.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+
+    /// Once is enough to go through the code; more shows the checker nothing new.
+    pub(crate) const SPINS: u32 = 1;
+
+    pub(crate) fn pause() {}
 }
 
 #[path = "../../core/src/lifecycle.rs"]
@@ -31,6 +37,7 @@ mod once;
 mod remote;
 
 mod handover_model;
+mod idle_model;
 mod lifecycle_model;
 mod lock_model;
 mod once_model;

@@ -58,16 +58,11 @@ impl Threads {
 }
 
 impl Parking for Futex {
-    fn wait(&self, word: &AtomicU32, expected: u32) -> bool {
+    fn wait(&self, word: &AtomicU32, expected: u32) {
         self.sleep(word, expected);
-        false
     }
 
     fn wake(&self, _word: &AtomicU32, whom: Wake) {
         self.wake_up_to(if whom == Wake::One { 1 } else { usize::MAX });
-    }
-
-    fn lives(&self, _thread: u32) -> bool {
-        true
     }
 }

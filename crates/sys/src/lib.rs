@@ -55,6 +55,23 @@ pub enum Move {
     Forbidden,
 }
 
+/// Room for what tells whether a thread is gone: see [`Kernel::mark_thread`]. It must stay where it is, and mapped.
+#[repr(C, align(8))]
+pub struct ThreadMark(pub(crate) [AtomicU32; 16]);
+
+impl ThreadMark {
+    /// A mark of nobody.
+    pub const fn new() -> ThreadMark {
+        ThreadMark([const { AtomicU32::new(0) }; 16])
+    }
+}
+
+impl Default for ThreadMark {
+    fn default() -> Self {
+        ThreadMark::new()
+    }
+}
+
 /// The kernel. Every primitive is safe to call from any thread, from a signal handler and before `main`, allocates
 /// nothing and leaves `errno` alone. Lengths are in bytes.
 pub trait Kernel: Sync {
@@ -106,6 +123,11 @@ pub trait Kernel: Sync {
     /// Sleeps until `wake` on the same word, if it still holds `expected`; at most `timeout_ms`. May wake early.
     fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);
 
+    /// [`wait`](Kernel::wait) for a word that the kernel itself clears and wakes ([`spawn`](Kernel::spawn)).
+    fn wait_shared(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
+        self.wait(word, expected, timeout_ms);
+    }
+
     /// Wakes up to `count` sleepers on the word.
     fn wake(&self, word: &AtomicU32, count: u32);
 
@@ -130,6 +152,20 @@ pub trait Kernel: Sync {
 
     /// The calling thread's id; never 0, below 2^30.
     fn thread_id(&self) -> u32;
+
+    /// Marks the calling thread as living, until it ends; its id, or 0 if it cannot be marked (its end will not be seen).
+    /// The mark was never set, or its thread has ended, or it was copied by a fork.
+    fn mark_thread(&self, mark: &ThreadMark) -> u32 {
+        let id = self.thread_id();
+        mark.0[0].store(id, core::sync::atomic::Ordering::Relaxed);
+        id
+    }
+
+    /// Has the thread ended that set the mark? `false` when in doubt.
+    fn thread_ended(&self, mark: &ThreadMark) -> bool {
+        let id = mark.0[0].load(core::sync::atomic::Ordering::Relaxed);
+        id != 0 && !self.thread_lives(id)
+    }
 
     /// The process id.
     fn process_id(&self) -> u32;

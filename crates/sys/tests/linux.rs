@@ -5,11 +5,11 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use brkmap_sys::linux::{Linux, at_fork, at_thread_exit, thread_word};
-use brkmap_sys::{Kernel, Move, Purpose};
+use brkmap_sys::linux::{Linux, at_fork, thread_word};
+use brkmap_sys::{Kernel, Move, Purpose, ThreadMark};
 
 unsafe extern "C" {
     safe fn __errno_location() -> *mut i32;
@@ -321,20 +321,61 @@ fn the_process_ends_by_sigabrt_whatever_it_has_set() {
 }
 
 #[test]
-fn a_function_runs_at_the_threads_end() {
-    static RAN: AtomicBool = AtomicBool::new(false);
-    unsafe extern "C" fn note(flag: *mut std::ffi::c_void) {
-        // SAFETY: the argument given below, a static
-        unsafe { &*flag.cast::<AtomicBool>() }.store(true, Ordering::Release);
+fn a_marked_thread_is_known_to_be_gone() {
+    static MARK: ThreadMark = ThreadMark::new();
+    assert!(!Linux.thread_ended(&MARK), "nobody set it");
+    for round in 0..100 {
+        let id = std::thread::spawn(|| {
+            let id = Linux.mark_thread(&MARK);
+            assert!(!Linux.thread_ended(&MARK), "its thread asks");
+            assert_eq!(id, Linux.thread_id());
+            id
+        })
+        .join()
+        .unwrap();
+        assert!(id != 0 && Linux.thread_ended(&MARK), "known at the join, round {round}");
     }
-    std::thread::spawn(|| {
-        // SAFETY: `note` stores to a static
-        assert!(unsafe { at_thread_exit::register(note, (&raw const RAN).cast_mut().cast()) });
-        assert!(!RAN.load(Ordering::Acquire));
-    })
-    .join()
-    .unwrap();
-    assert!(RAN.load(Ordering::Acquire));
+    assert_eq!(Linux.mark_thread(&MARK), Linux.thread_id());
+    assert!(!Linux.thread_ended(&MARK), "the next one lives");
+    assert!(in_child(|| !Linux.thread_ended(&MARK)), "a copy of the mark says nothing about the other process");
+}
+
+#[test]
+fn a_marked_thread_that_does_not_return_is_known_to_be_gone() {
+    use std::ffi::c_void;
+    unsafe extern "C" {
+        fn pthread_create(
+            thread: *mut usize,
+            attributes: *const c_void,
+            start: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+            argument: *mut c_void,
+        ) -> i32;
+        fn pthread_join(thread: usize, value: *mut *mut c_void) -> i32;
+    }
+    static MARK: ThreadMark = ThreadMark::new();
+    unsafe extern "C" fn mark_and_leave(_: *mut c_void) -> *mut c_void {
+        Linux.mark_thread(&MARK);
+        // SAFETY: the thread ends by the bare system call, as if it were killed: no libc function runs for it
+        unsafe { std::arch::asm!("syscall", in("rax") 60, in("rdi") 0, options(noreturn)) }
+    }
+    let mut thread = 0;
+    // SAFETY: the function takes nothing; the kernel tells joiners of the end
+    unsafe {
+        assert_eq!(pthread_create(&raw mut thread, std::ptr::null(), mark_and_leave, std::ptr::null_mut()), 0);
+        assert_eq!(pthread_join(thread, std::ptr::null_mut()), 0);
+    }
+    assert!(Linux.thread_ended(&MARK));
+}
+
+#[test]
+fn a_fork_marks_itself_again_and_its_end_is_not_the_parents() {
+    static MARK: ThreadMark = ThreadMark::new();
+    Linux.mark_thread(&MARK);
+    assert!(in_child(|| {
+        let id = Linux.mark_thread(&MARK);
+        id == Linux.thread_id() && !Linux.thread_ended(&MARK)
+    }));
+    assert!(!Linux.thread_ended(&MARK));
 }
 
 #[test]

@@ -67,7 +67,8 @@ impl Driver {
             return self.admit_zero(block, bytes, align, Face::Rust);
         }
         let block = match class {
-            Some(class) => self.engine.allocate_class(class, bytes),
+            // SAFETY: [class-range] the classes of small layouts
+            Some(class) => unsafe { self.engine.allocate_class(class, bytes) },
             None => self.engine.allocate_aligned(request),
         };
         self.admit(block, bytes, align, Face::Rust);
@@ -91,7 +92,7 @@ impl Driver {
         assert!(usable >= bytes, "{usable} usable of {bytes} at {start:#x}");
         let filled = if self.random.one_in(4) { usable } else { bytes };
         self.next_mark = self.next_mark.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(99);
-        let block = Block { start, bytes, align, filled, usable, mark: self.next_mark, face, sized: true };
+        let block = Block { start, bytes, align, filled, usable, mark: self.next_mark, face };
         self.say(format_args!("new {block:x?}"));
         self.shadow.insert(block, &self.sim);
         block.fill();
@@ -166,7 +167,6 @@ impl Driver {
         // SAFETY: a live block, taken out of the shadow
         unsafe {
             match (block.face, self.random.below(3)) {
-                (_, _) if !block.sized => self.engine.free(pointer),
                 (Face::Rust, _) => match small_class(block.bytes, block.align) {
                     Some(class) => self.engine.free_of_class(pointer, class, block.bytes),
                     None => self.engine.free_checked(pointer, block.bytes, block.align),
@@ -208,11 +208,7 @@ impl Driver {
             self.tally.moved += 1;
         }
         self.shadow.remove(block.start);
-        let kept = moved.addr() == block.start;
         self.admit(moved, bytes, align, block.face);
-        if kept && (!block.sized || self.plan.may_refuse) {
-            self.shadow.set_unsized(block.start);
-        }
     }
 
     pub(crate) fn look(&mut self) {

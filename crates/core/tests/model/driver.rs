@@ -153,6 +153,9 @@ impl Driver {
         if let Err(violation) = self.engine.check_all() {
             panic!("{violation:x?}");
         }
+        // The first census of a thread gives it a heap.
+        self.engine.stats();
+        self.note_registered();
         let stats = self.engine.stats();
         let counted = stats.live + stats.mapped;
         assert!(

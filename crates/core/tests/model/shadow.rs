@@ -27,8 +27,6 @@ pub(crate) struct Block {
     pub(crate) usable: usize,
     pub(crate) mark: u64,
     pub(crate) face: Face,
-    /// May be freed with its size.
-    pub(crate) sized: bool,
 }
 
 /// All live blocks.
@@ -127,10 +125,6 @@ impl Shadow {
         self.bytes -= block.bytes;
         self.usable -= block.usable;
         block
-    }
-
-    pub(crate) fn set_unsized(&mut self, start: usize) {
-        self.by_start.get_mut(&start).expect("a live block").0.sized = false;
     }
 
     /// The block with this number, in no particular order.

@@ -7,7 +7,7 @@
 //!   helper          a thread of the kernel's making, without libc
 //!   end             ending the process with SIGABRT
 //!   thread_word     one word of thread-local storage in two instructions
-//!   at_thread_exit  a function to run when a thread ends, without a pthread key
+//!   thread_mark     knowing that a thread is gone
 //!   at_fork         functions to run around fork
 //! ```
 //!
@@ -18,17 +18,17 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Kernel, Move, Purpose};
+use crate::{Kernel, Move, Purpose, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
 pub mod at_fork;
-pub mod at_thread_exit;
 mod end;
 pub mod helper;
 mod libc;
 mod program_break;
 mod syscall;
+mod thread_mark;
 pub mod thread_word;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
@@ -40,6 +40,7 @@ const PROT_READ_WRITE: usize = 1 | 2;
 const MAP_PRIVATE_ANONYMOUS: usize = 0x02 | 0x20;
 const MREMAP_MAYMOVE: usize = 1;
 const MADV_DONTNEED: usize = 4;
+const FUTEX_WAIT: usize = 0;
 const FUTEX_WAIT_PRIVATE: usize = 128;
 const FUTEX_WAKE_PRIVATE: usize = 1 | 128;
 const PR_SET_VMA: usize = 0x5356_4d41;
@@ -160,15 +161,12 @@ impl Kernel for Linux {
     }
 
     fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
-        let limit =
-            TimeSpec { seconds: i64::from(timeout_ms / 1000), nanoseconds: i64::from(timeout_ms % 1000) * 1_000_000 };
-        let (word, limit) = (word.as_ptr() as usize, &raw const limit as usize);
-        // SAFETY: [no-memory-effect] the call reads the word and the time limit, both alive until it returns
-        let result = unsafe { syscall::call4(nr::FUTEX, word, FUTEX_WAIT_PRIVATE, expected as usize, limit) };
-        if syscall::is(result, ENOSYS) || syscall::is(result, EPERM) {
-            // SAFETY: [no-memory-effect] takes no argument
-            unsafe { syscall::call0(nr::SCHED_YIELD) };
-        }
+        futex_wait(FUTEX_WAIT_PRIVATE, word, expected, timeout_ms);
+    }
+
+    fn wait_shared(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
+        // The kernel wakes the word of a thread that ends as one that several processes may share.
+        futex_wait(FUTEX_WAIT, word, expected, timeout_ms);
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) {
@@ -187,6 +185,14 @@ impl Kernel for Linux {
             return (thread_word::thread_pointer() >> 6) as u32 & ((1 << 30) - 1) | 1;
         }
         result as u32
+    }
+
+    fn mark_thread(&self, mark: &ThreadMark) -> u32 {
+        thread_mark::set(mark)
+    }
+
+    fn thread_ended(&self, mark: &ThreadMark) -> bool {
+        thread_mark::is_ended(mark)
     }
 
     fn process_id(&self) -> u32 {
@@ -259,6 +265,18 @@ fn clock() -> Option<TimeSpec> {
     // SAFETY: [out-argument] the kernel writes one timespec into `time`
     let result = unsafe { syscall::call2(nr::CLOCK_GETTIME, CLOCK_MONOTONIC_COARSE, &raw mut time as usize) };
     if refused(result) { None } else { Some(time) }
+}
+
+fn futex_wait(operation: usize, word: &AtomicU32, expected: u32, timeout_ms: u32) {
+    let limit =
+        TimeSpec { seconds: i64::from(timeout_ms / 1000), nanoseconds: i64::from(timeout_ms % 1000) * 1_000_000 };
+    let (word, limit) = (word.as_ptr() as usize, &raw const limit as usize);
+    // SAFETY: [no-memory-effect] the call reads the word and the time limit, both alive until it returns
+    let result = unsafe { syscall::call4(nr::FUTEX, word, operation, expected as usize, limit) };
+    if syscall::is(result, ENOSYS) || syscall::is(result, EPERM) {
+        // SAFETY: [no-memory-effect] takes no argument
+        unsafe { syscall::call0(nr::SCHED_YIELD) };
+    }
 }
 
 /// The bytes that the kernel gave the process at its start, mixed with the clock and a stack address, so that two calls

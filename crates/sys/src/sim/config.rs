@@ -91,7 +91,7 @@ impl Config {
         let sizes = [4096, 16384, 65536];
         assert!(sizes.contains(&self.page_size), "page_size is {}, one of {sizes:?} is simulated", self.page_size);
         assert!(
-            self.space >= 64 << 20 && self.space <= 1 << 40 && self.space % 65536 == 0,
+            self.space >= 64 << 20 && self.space <= 1 << 40 && self.space.is_multiple_of(65536),
             "space is {}, simulated are multiples of 64 KiB from 64 MiB to 1 TiB",
             self.space
         );

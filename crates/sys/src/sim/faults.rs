@@ -73,7 +73,7 @@ impl Faults {
             strikes |= match fault {
                 Fault::Nth(n) => number == n,
                 Fault::From(n) => number >= n,
-                Fault::Every(k) => number % k == 0,
+                Fault::Every(k) => number.is_multiple_of(k),
                 Fault::PerMille(share) => self.random.below(1000) < share,
             };
         }

@@ -37,7 +37,7 @@ impl Sim {
     fn range(&self, start: NonNull<u8>, len: usize, call: &str) -> (usize, usize) {
         let (start, page) = (start.as_ptr() as usize, self.config().page_size);
         assert!(
-            len > 0 && len % page == 0 && start % page == 0,
+            len > 0 && len.is_multiple_of(page) && start.is_multiple_of(page),
             "{call} of {start:#x} + {len:#x}: not whole pages of {page}"
         );
         (start, start + len)
@@ -56,8 +56,8 @@ impl State {
             Hints::Sometimes => self.choices.below(2) == 0,
             Hints::Ignored => false,
         };
-        let free =
-            hint % config.page_size == 0 && hint.checked_add(len).is_some_and(|end| self.areas.is_free(hint, end));
+        let free = hint.is_multiple_of(config.page_size)
+            && hint.checked_add(len).is_some_and(|end| self.areas.is_free(hint, end));
         if hint != 0 && follow && free {
             return Some(hint);
         }
@@ -128,10 +128,10 @@ impl State {
     fn let_foreign_move(&mut self) {
         let Some(foreign) = &self.foreign else { return };
         let (every, bytes) = (foreign.every, foreign.bytes);
-        if self.faults.calls(Call::MoveBreak) % every == 0 {
-            if let Outcome::Moved { old, new } = self.brk.shift(bytes as isize, Owner::Foreign) {
-                self.follow_break(old, new, Owner::Foreign);
-            }
+        if self.faults.calls(Call::MoveBreak).is_multiple_of(every)
+            && let Outcome::Moved { old, new } = self.brk.shift(bytes as isize, Owner::Foreign)
+        {
+            self.follow_break(old, new, Owner::Foreign);
         }
     }
 
@@ -160,7 +160,7 @@ impl Kernel for Sim {
 
     fn map(&self, hint: usize, len: usize, _purpose: Purpose) -> Option<NonNull<u8>> {
         let page = self.config().page_size;
-        assert!(len > 0 && len % page == 0, "map of {len:#x} bytes: not whole pages of {page}");
+        assert!(len > 0 && len.is_multiple_of(page), "map of {len:#x} bytes: not whole pages of {page}");
         let mut state = self.enter(Call::Map)?;
         let start = state.map(self.config(), hint, len, None);
         if start.is_none() {
