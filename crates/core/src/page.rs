@@ -94,7 +94,7 @@ pub(crate) const STATUS_MASK: u8 = 3;
 /// The page came from the kernel as zeros: blocks in state NEVER read as zero behind their link word.
 const ZERO: u8 = 4;
 /// See [stale-books].
-const STALE: u8 = 8;
+pub(crate) const STALE: u8 = 8;
 /// Counter bias of the page in use: far from any event.
 pub(crate) const CURRENT_BIAS: i32 = 1 << 30;
 

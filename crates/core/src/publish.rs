@@ -10,7 +10,7 @@ use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE_SHIFT};
 use crate::heap::Heap;
 use crate::lifecycle;
-use crate::page::{CURRENT_BIAS, PageMeta, STATUS_MASK, Status, owner, state};
+use crate::page::{CURRENT_BIAS, PageMeta, STALE, STATUS_MASK, Status, owner, state};
 use crate::page_map::Leaf;
 
 /// The version in the root: `major << 32 | minor << 16 | patch`.
@@ -70,7 +70,6 @@ impl<P: Platform> Engine<P> {
             meta_owner: offset_of!(PageMeta, owner) as u64,
             meta_counter: offset_of!(PageMeta, counter) as u64,
             meta_block_size: offset_of!(PageMeta, block_size) as u64,
-            meta_carved: offset_of!(PageMeta, in_play) as u64,
             meta_class: offset_of!(PageMeta, class) as u64,
             meta_flags: offset_of!(PageMeta, flags) as u64,
             meta_states: offset_of!(PageMeta, states) as u64,
@@ -85,6 +84,7 @@ impl<P: Platform> Engine<P> {
             status_current: Status::Current as u64,
             status_partial: Status::Partial as u64,
             status_full: Status::Full as u64,
+            flag_stale: STALE as u64,
             current_bias: CURRENT_BIAS as u64,
             state_never: state::NEVER as u64,
             state_live: state::LIVE as u64,

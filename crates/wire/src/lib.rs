@@ -118,13 +118,11 @@ root! {
     meta_counter,
     /// Offset of the block size in bytes (u32).
     meta_block_size,
-    /// Offset of the number of blocks carved so far (u16).
-    meta_carved,
     /// Offset of the size class (u8).
     meta_class,
     /// Offset of the flags byte (u8): see `status_*`.
     meta_flags,
-    /// Offset of the address of the page's state bytes (u64), one per block: see `state_*`.
+    /// Offset of the address of the page's state bytes (u64): one per block that fits the page, see `state_*`.
     meta_states,
     /// Offset of the number of the page's first slice (u32).
     meta_slice,
@@ -134,7 +132,7 @@ root! {
     meta_requested,
     /// For direct mappings: offset of the start of the block (u64 address; the mapping may start below it).
     meta_direct_start,
-    /// Owner values that are no heap: slice inside a longer page.
+    /// Owner values that are no heap: slice inside a longer page (those inside a run have owner 0).
     owner_interior,
     /// Owner value of a run of slices that is one block.
     owner_run,
@@ -148,6 +146,9 @@ root! {
     status_partial,
     /// Status: was full when it left; used = counter + capacity − max(1, capacity / 8).
     status_full,
+    /// Flag in the flags byte: free blocks were found behind the owner's back, so the counter may be too high; the state
+    /// bytes are right.
+    flag_stale,
     /// See `status_current`.
     current_bias,
     /// State byte: block is free and was never handed out.

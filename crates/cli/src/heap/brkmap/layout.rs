@@ -53,7 +53,7 @@ fn check(root: &Root) -> Result<(), Damage> {
     fields("a leaf", root.leaf_bytes, &bitmaps)?;
     let words = [root.meta_owner, root.meta_states, root.meta_span_bytes, root.meta_requested, root.meta_direct_start];
     fields("a page meta", root.meta_stride, &words.map(|offset| (offset, 8)))?;
-    let small = [(root.meta_counter, 4), (root.meta_block_size, 4), (root.meta_carved, 2), (root.meta_class, 1)];
+    let small = [(root.meta_counter, 4), (root.meta_block_size, 4), (root.meta_class, 1)];
     fields("a page meta", root.meta_stride, &small)?;
     fields("a page meta", root.meta_stride, &[(root.meta_flags, 1)])?;
     fields("a heap", root.heap_bytes, &[(root.heap_next, 8), (root.heap_state, 4)])?;
@@ -132,7 +132,7 @@ pub(super) struct Meta {
     pub(super) owner: u64,
     pub(super) counter: i64,
     pub(super) block_size: u64,
-    pub(super) carved: u64,
+    pub(super) is_stale: bool,
     pub(super) class: u64,
     pub(super) status: u64,
     pub(super) states: u64,
@@ -150,7 +150,7 @@ impl Meta {
             owner: word(root.meta_owner),
             counter: i64::from(half_at(metas, at + root.meta_counter as usize) as i32),
             block_size: part(root.meta_block_size, 4),
-            carved: part(root.meta_carved, 2),
+            is_stale: part(root.meta_flags, 1) & root.flag_stale != 0,
             class: part(root.meta_class, 1),
             status: part(root.meta_flags, 1) & root.status_mask,
             states: word(root.meta_states),
@@ -160,8 +160,12 @@ impl Meta {
         }
     }
 
-    /// Blocks that are live, cached or on their way back; `None` in a state that is not a page's.
+    /// Blocks that are live, cached or on their way back (0: not known); `None` in a state that is not a page's.
     pub(super) fn used(&self, root: &Root, capacity: u64) -> Option<i64> {
+        if self.is_stale {
+            // What the counter says beyond the live blocks is not known; their state bytes are right.
+            return Some(0);
+        }
         let capacity = capacity as i64;
         match self.status {
             status if status == root.status_current => self.counter.checked_sub_unsigned(root.current_bias),

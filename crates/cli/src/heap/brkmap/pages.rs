@@ -12,7 +12,7 @@ pub(super) struct Shares {
     pub(super) live_blocks: u64,
 }
 
-/// Shares out a page of equal blocks. `is_live` has one entry per carved block, `resident` one per OS page; `used` counts
+/// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `used` counts
 /// the blocks that are live or wait in a thread's list.
 pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[bool], os_page: u64) -> Shares {
     let mut live_bytes = vec![0u64; resident.len()];

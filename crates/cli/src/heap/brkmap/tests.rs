@@ -14,7 +14,7 @@ fn the_heap(image: &Image) -> Heap {
     heaps.into_iter().next().unwrap()
 }
 
-/// A page with 3 live of 8 carved blocks, a free slice, a run and a direct mapping.
+/// A page with 3 live of 64 blocks, 8 of them handed out so far, a free slice, a run and a direct mapping.
 fn populated() -> Image {
     let mut image = Image::new();
     let root = image.present_root();
@@ -134,7 +134,7 @@ fn what_is_not_mapped_is_named() {
     let mut image = populated();
     image.set_meta(REGION, &[(32, &0xdead_0000u64.to_le_bytes())]);
     let text = walk(&image).1.unwrap().to_string();
-    assert_eq!(text, "a page's state bytes at 0xdead0000 (8 bytes) is not mapped");
+    assert_eq!(text, "a page's state bytes at 0xdead0000 (64 bytes) is not mapped");
     let mut image = populated();
     image.set_meta(DIRECT, &[(8, &u64::MAX.to_le_bytes())]);
     assert!(walk(&image).1.unwrap().to_string().starts_with("a direct mapping at 0x2000000"));

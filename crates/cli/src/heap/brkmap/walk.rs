@@ -219,8 +219,7 @@ impl Walk<'_, '_, '_> {
         self.covered = address + bytes;
         let capacity = bytes / size;
         let Some(used) = meta.used(&root, capacity) else { return self.unclear(address, bytes) };
-        let carved = meta.carved.min(capacity);
-        let states = self.reader.bytes("a page's state bytes", meta.states, carved)?;
+        let states = self.reader.bytes("a page's state bytes", meta.states, capacity)?;
         let is_live: Vec<bool> = states.iter().map(|&state| u64::from(state) == root.state_live).collect();
         let resident = self.residency(address, bytes)?;
         let shares = share_blocks(&is_live, size, used, &resident, root.os_page);
