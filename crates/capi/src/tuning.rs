@@ -33,7 +33,7 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
         M_ARENA_MAX if value > 0 => ENGINE.set_arena_max(value as usize),
         // No fast bins to bound, no arenas to test for, no check that could be weakened.
         M_MXFAST | M_ARENA_TEST | M_CHECK_ACTION => {}
-        M_PERTURB => {}
+        M_PERTURB => ENGINE.set_perturb(value as u8),
         _ => {}
     }
     1

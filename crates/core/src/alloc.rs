@@ -116,7 +116,7 @@ impl<P: Platform> Engine<P> {
             return self.out_of_memory();
         }
         let bin = &heap.bins[class];
-        self.pop(bin, bin.list.load(Relaxed))
+        self.perturb_fresh(self.pop(bin, bin.list.load(Relaxed)), bytes)
     }
 
     /// Makes sure that the list of a class has a block; where memory is refused, what nobody uses is given up first.
@@ -160,7 +160,7 @@ impl<P: Platform> Engine<P> {
     /// A block of any class, with the page's start looked up; the way of the requests that are not hot.
     #[inline]
     pub(crate) fn allocate_medium(&self, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         let bin = &heap.bins[class];
         let mut block = bin.list.load(Relaxed);
         let page = self.bin_page(heap, class);
@@ -190,7 +190,9 @@ impl<P: Platform> Engine<P> {
             byte.store(state::LIVE, Relaxed);
             was
         };
-        if fill == Fill::Zero {
+        if fill == Fill::Any {
+            return self.perturb_fresh(block.cast(), bytes);
+        } else {
             let dirty = if was == state::NEVER && page.is_zero() { size_of::<Block>().min(bytes) } else { bytes };
             // SAFETY: the block is ours and holds `bytes`.
             unsafe { block.cast::<u8>().write_bytes(0, dirty) };
@@ -253,7 +255,7 @@ impl<P: Platform> Engine<P> {
             }
         };
         if !block.is_null() {
-            block
+            if fill == Fill::Any { self.perturb_fresh(block, request.bytes) } else { block }
         } else if first_try && self.scrape_together() {
             self.allocate_span_once(request, fill, false)
         } else {

@@ -116,6 +116,8 @@ pub struct Engine<P: Platform> {
     pub(crate) idle_hint: AtomicPtr<Heap>,
     /// Where the search for heaps of dead threads goes on.
     pub(crate) dead_cursor: AtomicPtr<Heap>,
+    /// `M_PERTURB`; 0 = off.
+    pub(crate) perturb: AtomicU32,
     /// 1: a shrinking `realloc` found no memory and left a block of a class where it was, so a size that is far too small
     /// for its block may be right from then on.
     pub(crate) kept_oversize: AtomicU32,
@@ -174,6 +176,7 @@ impl<P: Platform> Engine<P> {
             idle: AtomicU32::new(0),
             idle_hint: AtomicPtr::new(core::ptr::null_mut()),
             dead_cursor: AtomicPtr::new(core::ptr::null_mut()),
+            perturb: AtomicU32::new(0),
             kept_oversize: AtomicU32::new(0),
             loosened: AtomicUsize::new(0),
             dirty_hint: AtomicUsize::new(0),
@@ -244,7 +247,7 @@ impl<P: Platform> Engine<P> {
 
     /// The calling thread's id, from its heap where it has one.
     pub(crate) fn me(&self) -> u32 {
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         if heap.is_empty_heap() { self.kernel().thread_id() } else { heap.thread.load(Relaxed) }
     }
 

@@ -29,7 +29,7 @@ impl<P: Platform> Engine<P> {
     pub fn fork_prepare(&self) {
         self.start();
         let me = self.me();
-        let own = self.platform.heap();
+        let own = self.own_heap();
         let mut held = 0;
         let mut take = |lock: &Lock, bit: u32| {
             if lock.acquire(me, &self.park()) == Entry::Nested {
@@ -48,7 +48,7 @@ impl<P: Platform> Engine<P> {
 
     /// After `fork`, in the parent.
     pub fn fork_parent(&self) {
-        let own = self.platform.heap();
+        let own = self.own_heap();
         let held = self.fork_held.load(Relaxed);
         self.forking.store(0, Relaxed);
         let give = |lock: &Lock, bit: u32| {
@@ -65,7 +65,7 @@ impl<P: Platform> Engine<P> {
 
     /// After `fork`, in the child.
     pub fn fork_child(&self) {
-        let own = self.platform.heap();
+        let own = self.own_heap();
         let me = self.kernel().thread_id();
         let held = self.fork_held.load(Relaxed);
         let forker = self.forking.load(Relaxed);

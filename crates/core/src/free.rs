@@ -110,12 +110,17 @@ impl<P: Platform> Engine<P> {
             page = self.page(page.slice.load(Relaxed));
             word = page.owner.load(Acquire);
         }
+        if self.perturb.load(Relaxed) != 0 && word != owner::DIRECT {
+            if let Some((_, usable)) = self.block_at(pointer) {
+                self.perturb_freed(pointer, usable);
+            }
+        }
         match word {
             owner::NONE | owner::INTERIOR => self.die(Misuse::InvalidFree, pointer.addr(), None),
             owner::RUN => self.free_run(page, pointer),
             owner::DIRECT => self.free_direct(page, pointer),
             _ => {
-                let heap = self.platform.heap();
+                let heap = self.own_heap();
                 let offset = pointer.addr() - page.start();
                 if word != heap.owner_word() {
                     self.free_foreign(heap, page, pointer);

@@ -78,6 +78,10 @@ pub struct Heap {
     pub(crate) mark: ThreadMark,
     /// See [`Origin`].
     pub(crate) origin: AtomicU8,
+    /// A stand-in for this heap while blocks are perturbed: see `perturb`. Null: none yet.
+    pub(crate) stand_in: AtomicPtr<Heap>,
+    /// Of a stand-in: the heap it stands for.
+    pub(crate) stands_for: AtomicPtr<Heap>,
     /// The next heap of the engine.
     pub(crate) next: AtomicPtr<Heap>,
 }
@@ -123,6 +127,8 @@ impl Heap {
             thread: AtomicU32::new(0),
             mark: ThreadMark::new(),
             origin: AtomicU8::new(0),
+            stand_in: AtomicPtr::new(null_mut()),
+            stands_for: AtomicPtr::new(null_mut()),
             next: AtomicPtr::new(null_mut()),
         }
     }

@@ -41,6 +41,7 @@ mod handover;
 mod helper;
 mod idle;
 mod pages;
+mod perturb;
 mod publish;
 mod realloc;
 mod refill;

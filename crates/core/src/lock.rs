@@ -53,6 +53,7 @@ impl Lock {
     /// Takes the lock for thread `me` (not 0).
     #[inline]
     pub(crate) fn acquire(&self, me: u32, parking: &impl Parking) -> Entry {
+        debug_assert!(me != 0, "0 means that the lock is free");
         match self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Entry::Taken,
             Err(_) => self.acquire_slow(me, parking),

@@ -277,7 +277,7 @@ impl<P: Platform> Engine<P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn page_event(&self, page: &PageMeta) {
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         self.with_gate(heap, || {
             self.settle(heap, page);
             self.note_loosened(heap);

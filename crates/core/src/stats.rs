@@ -99,7 +99,7 @@ impl<P: Platform> Engine<P> {
     /// free memory but `pad` bytes at the top of the break. `true`: something went back.
     pub fn trim(&self, pad: usize) -> bool {
         self.start();
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         if !heap.is_empty_heap() {
             self.with_gate(heap, || {
                 self.send_all(heap);

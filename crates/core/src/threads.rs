@@ -38,8 +38,10 @@ impl<P: Platform> Engine<P> {
 
     /// The calling thread's heap; gets one if it has none. `None`: no memory.
     pub(crate) fn heap_or_attach(&self) -> Option<&'static Heap> {
-        let heap = self.platform.heap();
-        if heap.is_empty_heap() { self.attach() } else { Some(heap) }
+        let heap = self.own_heap();
+        let heap = if heap.is_empty_heap() { self.attach()? } else { heap };
+        self.show_heap(heap);
+        Some(heap)
     }
 
     #[cold]
@@ -137,13 +139,14 @@ impl<P: Platform> Engine<P> {
     /// The calling thread ends: its heap keeps the pages with live blocks and waits for another thread; all else goes
     /// back. The thread may still allocate and free afterwards.
     pub fn thread_exit(&self) {
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         if heap.is_empty_heap() {
             return;
         }
         let entered = self.enter(&self.stray_lock);
-        self.abandon(heap);
+        // First: from here on the thread goes by the kernel's id, not by that of a heap that is nobody's soon.
         self.platform.set_heap(&ENDED_HEAP);
+        self.abandon(heap);
         self.leave(&self.stray_lock, entered);
     }
 

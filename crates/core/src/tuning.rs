@@ -85,6 +85,9 @@ impl<P: Platform> Engine<P> {
         knob(Key::Background, &knobs.background);
         knob(Key::Limit, &knobs.limit);
         knob(Key::PurgeDelayMs, &knobs.purge_delay_ms);
+        if let Some(byte) = settings.get(Key::Perturb) {
+            self.perturb.store(byte as u32, Relaxed);
+        }
         self.set_background(self.background() != Background::Off);
         if self.mechanisms() == Mechanisms::Mappings {
             self.with_spans(|spans| spans.brk.closed = true);
@@ -191,7 +194,7 @@ impl<P: Platform> Engine<P> {
     #[cold]
     fn prefers_mapping_slow(&self, class: usize, bytes: usize) -> bool {
         self.start();
-        let heap = self.platform.heap();
+        let heap = self.own_heap();
         let has_free = || {
             let list = heap.bins[class].list.load(Relaxed);
             !list.is_null() || !self.bin_page(heap, class).local.load(Relaxed).is_null()
