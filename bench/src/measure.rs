@@ -166,10 +166,11 @@ impl Runner<'_> {
         );
         let has = |library: &Path| report.mapped.iter().any(|mapped| same_file(mapped, library));
         ensure!(has(&expected), "{} was not mapped in the process, so another malloc was in force", expected.display());
-        if allocator.preload.is_none() && !bound.setting.own_malloc {
-            if let Some(other) = self.others.iter().find(|other| has(other)) {
-                bail!("{} was mapped in a run that should have glibc's malloc", other.display());
-            }
+        if allocator.preload.is_none()
+            && !bound.setting.own_malloc
+            && let Some(other) = self.others.iter().find(|other| has(other))
+        {
+            bail!("{} was mapped in a run that should have glibc's malloc", other.display());
         }
         Ok(expected)
     }

@@ -211,12 +211,12 @@ mod tests {
         for class in 0..CLASSES {
             let (size, magic) = (SIZES[class] as u64, MAGIC[class] as u64);
             for offset in 0..(SLICE as u64) {
-                assert_eq!(offset * magic >> 32, offset / size);
+                assert_eq!((offset * magic) >> 32, offset / size);
                 let exact = divide(offset as usize, magic as u32);
                 assert_eq!(exact, (offset % size == 0).then_some((offset / size) as usize), "{offset}, {size}");
             }
             for block in 0..CAPACITY[class] as u64 {
-                assert_eq!(block * size * magic >> 32, block);
+                assert_eq!((block * size * magic) >> 32, block);
             }
         }
     }
@@ -227,7 +227,7 @@ mod tests {
             let align = 1 << shift;
             for bytes in (0..=MEDIUM_MAX).step_by(37) {
                 if let Some(class) = of_aligned(bytes, align) {
-                    assert!(SIZES[class] as usize >= bytes && SIZES[class] as usize % align == 0);
+                    assert!(SIZES[class] as usize >= bytes && (SIZES[class] as usize).is_multiple_of(align));
                 }
             }
         }

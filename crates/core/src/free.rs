@@ -110,10 +110,11 @@ impl<P: Platform> Engine<P> {
             page = self.page(page.slice.load(Relaxed));
             word = page.owner.load(Acquire);
         }
-        if self.perturb.load(Relaxed) != 0 && word != owner::DIRECT {
-            if let Some((_, usable)) = self.block_at(pointer) {
-                self.perturb_freed(pointer, usable);
-            }
+        if self.perturb.load(Relaxed) != 0
+            && word != owner::DIRECT
+            && let Some((_, usable)) = self.block_at(pointer)
+        {
+            self.perturb_freed(pointer, usable);
         }
         match word {
             owner::NONE | owner::INTERIOR => self.die(Misuse::InvalidFree, pointer.addr(), None),

@@ -19,7 +19,7 @@ const ALIGN_SHIFT_MAX: u32 = 20;
 /// The smallest class (of those that C blocks use) that holds `bytes` in blocks that are all aligned: looked for, not
 /// computed.
 fn tightest(bytes: usize, align: usize) -> Option<usize> {
-    let fits = |&class: &usize| SIZES[class] as usize >= bytes && SIZES[class] as usize % align == 0;
+    let fits = |&class: &usize| SIZES[class] as usize >= bytes && (SIZES[class] as usize).is_multiple_of(align);
     (0..FIRST_FINE).find(fits)
 }
 
@@ -45,7 +45,10 @@ fn every_size_and_alignment_has_the_tightest_class() {
             }
             if align <= 8 && bytes <= SMALL_MAX {
                 let fine = SIZES[classes::of_fine(bytes)] as usize;
-                assert!(fine >= bytes && fine % align == 0 && fine <= SIZES[classes::of(bytes)] as usize, "{bytes}");
+                assert!(
+                    fine >= bytes && fine.is_multiple_of(align) && fine <= SIZES[classes::of(bytes)] as usize,
+                    "{bytes}"
+                );
             }
         }
     }
@@ -123,7 +126,7 @@ fn the_engine_answers_as_the_arithmetic_says() {
             let between = (MEDIUM_MAX..=SIZE_MAX).step_by(4999);
             for bytes in small.chain(borders).chain(between) {
                 let block = engine.allocate_aligned(Request::aligned(align, bytes).unwrap());
-                assert!(!block.is_null() && block.addr() % align == 0, "{bytes} bytes aligned to {align}");
+                assert!(!block.is_null() && block.addr().is_multiple_of(align), "{bytes} bytes aligned to {align}");
                 let usable = engine.usable_size(block);
                 match tightest(bytes, align.max(16)).filter(|_| bytes <= MEDIUM_MAX && align <= MEDIUM_MAX) {
                     Some(class) => assert_eq!(usable, SIZES[class] as usize, "{bytes} aligned to {align}"),

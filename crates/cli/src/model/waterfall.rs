@@ -198,7 +198,7 @@ fn is_guard(guard: &Mapping, stack: &Mapping) -> bool {
         && guard.end == stack.start
         && guard.size() <= 64 << 10
         && stack.writable
-        && (guard.size() + stack.size()) % (1 << 20) == 0
+        && (guard.size() + stack.size()).is_multiple_of(1 << 20)
 }
 
 #[cfg(test)]

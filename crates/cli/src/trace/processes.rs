@@ -169,10 +169,11 @@ impl Processes {
         let mut gone = Vec::new();
         for (&pid, living) in self.living.iter_mut().take(ROUND) {
             if living.traced {
-                if let Ok(status) = collect::status(pid) {
-                    if status.has_memory && !living.borrowed {
-                        living.sample = Some((status.name, status.peak_rss, Instant::now()));
-                    }
+                if let Ok(status) = collect::status(pid)
+                    && status.has_memory
+                    && !living.borrowed
+                {
+                    living.sample = Some((status.name, status.peak_rss, Instant::now()));
                 }
                 continue;
             }

@@ -75,7 +75,7 @@ impl Style {
             return "#".repeat(eighths.div_ceil(8));
         }
         let mut bar = "█".repeat(eighths / 8);
-        if eighths % 8 > 0 {
+        if !eighths.is_multiple_of(8) {
             bar.push(EIGHTHS[eighths % 8]);
         }
         bar

@@ -87,7 +87,7 @@ impl Driver {
             return self.note_refusal(bytes);
         }
         let start = block.addr();
-        assert!(start % align == 0, "{bytes} bytes aligned to {align} are at {start:#x}");
+        assert!(start.is_multiple_of(align), "{bytes} bytes aligned to {align} are at {start:#x}");
         let usable = self.engine.usable_size(block);
         assert!(usable >= bytes, "{usable} usable of {bytes} at {start:#x}");
         let filled = if self.random.one_in(4) { usable } else { bytes };

@@ -43,7 +43,7 @@ fn check(root: &Root) -> Result<(), Damage> {
     within("the slices of a medium page", root.medium_slices, 1, 1 << 10)?;
     within("a heap", root.heap_bytes, 16, 1 << 20)?;
     within("the counters", root.counter_count, 0, 4096)?;
-    if !root.os_page.is_power_of_two() || root.leaf_slices % 64 != 0 {
+    if !root.os_page.is_power_of_two() || !root.leaf_slices.is_multiple_of(64) {
         return Err(Damage::new("the root claims an OS page or leaf of odd size"));
     }
     let bitmap = root.leaf_slices / 8;
