@@ -3,7 +3,7 @@
 #   is rare
 # source: the crate's documentation: the size class of a type is a constant of the program
 disassembly() { objdump -d --no-show-raw-insn --disassemble="$1" "$RUST/libboxes.so" | grep -E '^ +[0-9a-f]+:'; }
-rare='_slow|handle_alloc_error|page_event|panic_cannot_unwind'
+rare='_slow|handle_alloc_error|page_event|die_corrupted|panic_cannot_unwind'
 for function in box_new box_drop; do
     disassembly $function > code
     test "$(wc -l < code)" -gt 10

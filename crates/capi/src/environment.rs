@@ -4,14 +4,13 @@
 //! That may be very early: the loader's own allocations come here before libc's first constructor has set `environ`.
 //! Then the environment is read where the kernel put it, behind the arguments on the first thread's stack.
 
-use core::arch::asm;
 use core::ffi::{CStr, c_char, c_ulong};
 use core::ptr::{null, with_exposed_provenance};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use brkmap_core::config::{self, Key, Line, Settings};
-use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
+use brkmap_sys::{Kernel, weak_address};
 
 use crate::errno;
 
@@ -40,23 +39,6 @@ static AT_EXIT: extern "C" fn() = {
     }
     at_exit
 };
-
-/// The address of a symbol that need not exist: 0 then.
-macro_rules! weak_address {
-    ($symbol:literal) => {{
-        let address: usize;
-        // SAFETY: [weak-symbol] loads the address, or 0, which the loader or the linker has put into the offset table.
-        unsafe {
-            asm!(
-                concat!(".weak ", $symbol),
-                concat!("mov {}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
-                out(reg) address,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        address
-    }};
-}
 
 /// Reads the settings, and says what makes no sense in them.
 #[cold]

@@ -15,8 +15,8 @@ use core::arch::asm;
 use core::ffi::{CStr, c_char, c_int, c_long, c_ulong};
 use core::ptr::{null, with_exposed_provenance};
 
-use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
+use brkmap_sys::{Kernel, weak_address};
 
 use crate::platform::ENGINE;
 

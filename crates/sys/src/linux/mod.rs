@@ -9,6 +9,7 @@
 //!   thread_word     one word of thread-local storage in two instructions
 //!   thread_mark     knowing that a thread is gone
 //!   at_fork         functions to run around fork
+//!   weak            symbols that may be nowhere
 //! ```
 //!
 //! An interposed libc function could call `malloc` or take a lock that a signal handler interrupted, so nothing here calls
@@ -30,6 +31,7 @@ mod program_break;
 mod syscall;
 mod thread_mark;
 pub mod thread_word;
+mod weak;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 compile_error!(

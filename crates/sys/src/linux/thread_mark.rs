@@ -29,6 +29,10 @@ unsafe extern "C" {
 
 /// See [`Kernel::mark_thread`](crate::Kernel::mark_thread).
 pub(super) fn set(mark: &ThreadMark) -> u32 {
+    // ThreadSanitizer has functions of these names, which fail before its start.
+    if crate::weak_address!("__tsan_init") != 0 {
+        return 0;
+    }
     let mut attributes = Attributes([0; 16]);
     let mutex = mark.0.as_ptr().cast_mut().cast::<c_void>();
     // SAFETY: [libc-contract] a mutex of our own with room to spare, initialised before it is locked; the caller promises
