@@ -22,6 +22,7 @@ const WANTED: &[&str] = &[
     "__cxa_thread_atexit_impl",
     "__dso_handle",
     "__ehdr_start",
+    "__msan_init",
     "__errno_location",
     "__libc_stack_end",
     "__lsan_init",

@@ -29,8 +29,14 @@ unsafe extern "C" {
 
 /// See [`Kernel::mark_thread`](crate::Kernel::mark_thread).
 pub(super) fn set(mark: &ThreadMark) -> u32 {
-    // ThreadSanitizer has functions of these names, which fail before its start.
-    if crate::weak_address!("__tsan_init") != 0 {
+    // The sanitizers have functions of these names, which start the sanitizer: too early, in the middle of a malloc.
+    let sanitizers = [
+        crate::weak_address!("__asan_init"),
+        crate::weak_address!("__tsan_init"),
+        crate::weak_address!("__lsan_init"),
+        crate::weak_address!("__msan_init"),
+    ];
+    if sanitizers.iter().any(|&start| start != 0) {
         return 0;
     }
     let mut attributes = Attributes([0; 16]);
