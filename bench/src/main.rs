@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod allocator;
+mod curve;
 mod inputs;
 mod measure;
 mod report;
@@ -43,6 +44,9 @@ struct Options {
     /// Also write every run to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw the resident size over time as SVG (settings of the set `giveback`)
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// brkmap's library [default: what the built command's `lib-path` prints]
     #[arg(long, value_name = "PATH")]
     lib: Option<PathBuf>,
@@ -82,6 +86,10 @@ fn bench(options: &Options) -> Result<bool> {
         }
         return Ok(true);
     }
+    ensure!(
+        options.svg.is_none() || settings.iter().any(|setting| setting.kind == setting::Kind::GiveBack),
+        "--svg: no setting of this set is followed over time; use the set giveback"
+    );
     ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
     let allocators =
         options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
@@ -116,6 +124,9 @@ fn bench(options: &Options) -> Result<bool> {
     print!("{}", report::text::render(&comparison));
     if let Some(path) = &options.json {
         report::json::write(&comparison, path).context("the JSON document could not be written")?;
+    }
+    if let Some(path) = &options.svg {
+        report::svg::write(&comparison, path)?;
     }
     Ok(cells.iter().all(|cell| cell.failure.is_none()))
 }

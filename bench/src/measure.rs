@@ -1,6 +1,7 @@
 //! One run of one setting on one allocator: what it cost, and the proof of whose malloc it was.
 
 use crate::allocator::Allocator;
+use crate::curve::Curve;
 use crate::setting::{Figure, Pinning, Program, Setting};
 use crate::workshop::{Workshop, same_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -22,6 +23,9 @@ pub(crate) struct Run {
     pub peak_rss_bytes: u64,
     /// Minor faults.
     pub minor_faults: u64,
+    /// Resident size over time, where the program printed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
     /// The object whose malloc served the process.
     pub malloc: PathBuf,
 }
@@ -39,6 +43,7 @@ pub(crate) fn bind(setting: Setting, workshop: &Workshop) -> Result<Bound> {
     let program = match setting.program {
         Program::Micro => workshop.path("brkmap-micro"),
         Program::Trivial => workshop.path("trivial"),
+        Program::GiveBack => workshop.path("giveback"),
         Program::Named { name, package } => on_path(name).ok_or_else(|| missing(&setting, name, package))?,
         Program::Printed { name, by, package } => {
             let output = Command::new(by[0]).args(&by[1..]).output().map_err(|_| missing(&setting, name, package))?;
@@ -141,6 +146,7 @@ impl Runner<'_> {
             wall_seconds: report.number("wall_us")? / 1e6,
             peak_rss_bytes: report.number("peak_rss_kib")? as u64 * 1024,
             minor_faults: report.number("minor_faults")? as u64,
+            curve: Curve::parse(&output),
             malloc: self.malloc_in_force(bound, allocator, &report, &output)?,
         })
     }

@@ -17,11 +17,14 @@ pub(crate) enum Kind {
     Program,
     /// The fixed cost of a process.
     Start,
+    /// What stays resident of memory that was freed, while the program does nothing.
+    GiveBack,
 }
 
 impl Kind {
     /// Every kind, in the order of the tables.
-    pub(crate) const ALL: [Kind; 5] = [Kind::Path, Kind::Pattern, Kind::Threads, Kind::Program, Kind::Start];
+    pub(crate) const ALL: [Kind; 6] =
+        [Kind::Path, Kind::Pattern, Kind::Threads, Kind::Program, Kind::Start, Kind::GiveBack];
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Kind {
             Kind::Threads => "threads",
             Kind::Program => "program",
             Kind::Start => "start",
+            Kind::GiveBack => "giveback",
         }
     }
 }
@@ -75,6 +79,8 @@ pub(crate) enum Program {
     Micro,
     /// The trivial program, built by the runner.
     Trivial,
+    /// `giveback`, built by the runner.
+    GiveBack,
     /// A name on `PATH`, and the package that provides it.
     Named {
         /// The command.

@@ -1,6 +1,7 @@
 //! The comparison: settings × allocators × rounds, interleaved.
 
 use crate::allocator::Allocator;
+use crate::curve::Curve;
 use crate::measure::{Bound, Run, Runner};
 use crate::stats::{Summary, summarise};
 use serde::Serialize;
@@ -29,6 +30,12 @@ impl Cell {
     /// Peak RSS in bytes.
     pub(crate) fn peak_rss(&self) -> Option<Summary> {
         self.summary(|run| run.peak_rss_bytes as f64)
+    }
+
+    /// The median over the runs of a quantity of their curves; `None` where runs have none.
+    pub(crate) fn curve(&self, of: impl Fn(&Curve) -> f64) -> Option<f64> {
+        let values = self.runs.iter().filter_map(|run| run.curve.as_ref().map(&of));
+        if self.failure.is_some() { None } else { summarise(values).map(|summary| summary.median) }
     }
 
     /// Summary of anything that a run has; `None` for a failed cell, whose remaining runs would mislead.

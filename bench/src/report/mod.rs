@@ -1,6 +1,7 @@
 //! What is said of a comparison: tables for people, JSON for programs.
 
 pub(crate) mod json;
+pub(crate) mod svg;
 pub(crate) mod text;
 
 use crate::allocator::Allocator;

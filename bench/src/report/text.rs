@@ -2,6 +2,7 @@
 //! the first column, so that the difference is not resolved.
 
 use super::Comparison;
+use crate::curve::{Curve, MOMENTS};
 use crate::setting::{Figure, Kind, Setting};
 use crate::stats::{Summary, geometric_mean};
 use crate::suite::Cell;
@@ -22,6 +23,7 @@ impl Quantity {
     fn of(self, setting: &Setting, cell: &Cell) -> Option<Summary> {
         match (self, setting.figure) {
             (Quantity::Time, Figure::Memory { .. }) => None,
+            (Quantity::Memory, _) if setting.kind == Kind::GiveBack => None,
             (Quantity::Time, _) | (Quantity::Memory, Figure::Memory { .. }) => cell.value(),
             // A loop over one block has the footprint of an empty process, which the start settings measure better.
             (Quantity::Memory, _) if matches!(setting.kind, Kind::Path | Kind::Start) => None,
@@ -32,6 +34,8 @@ impl Quantity {
     fn applies(self, setting: &Setting) -> bool {
         match (self, setting.figure) {
             (Quantity::Time, figure) => !matches!(figure, Figure::Memory { .. }),
+            // Followed over time, in a table of its own.
+            (Quantity::Memory, _) if setting.kind == Kind::GiveBack => false,
             (Quantity::Memory, Figure::Memory { .. }) => true,
             (Quantity::Memory, _) => !matches!(setting.kind, Kind::Path | Kind::Start),
         }
@@ -64,6 +68,9 @@ pub(crate) fn render(comparison: &Comparison) -> String {
         if comparison.settings.iter().any(|setting| quantity.applies(setting)) {
             _ = write!(text, "\n{title}\n{}\n", table(comparison, quantity));
         }
+    }
+    if comparison.settings.iter().any(|setting| setting.kind == Kind::GiveBack) {
+        _ = write!(text, "\nResident over the start, MiB (median of the runs)\n{}\n", over_time(comparison));
     }
     for cell in comparison.cells {
         if let Some(failure) = &cell.failure {
@@ -116,10 +123,40 @@ fn table(comparison: &Comparison, quantity: Quantity) -> Table {
             table.add_row(row);
         }
     }
+    align(&mut table, 1);
+    table
+}
+
+/// The columns after the `names` first ones hold numbers.
+fn align(table: &mut Table, names: usize) {
     for (number, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if number == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_cell_alignment(if number < names { CellAlignment::Left } else { CellAlignment::Right });
         column.set_padding((0, 1));
     }
+}
+
+/// The moments of the settings that are followed over time, one line each.
+fn over_time(comparison: &Comparison) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
+    table.set_header(["".to_string(), "".to_string()].into_iter().chain(names));
+    for (number, setting) in comparison.settings.iter().enumerate() {
+        if setting.kind != Kind::GiveBack {
+            continue;
+        }
+        let mut add = |moment: &str, of: &dyn Fn(&Curve) -> f64| {
+            let cells = comparison.row(number).iter().map(|cell| cell.curve(of));
+            let shown = cells.map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
+            table.add_row([setting.name.to_string(), moment.to_string()].into_iter().chain(shown));
+        };
+        add("before the frees", &Curve::full);
+        for (seconds, moment) in MOMENTS {
+            add(moment, &|curve| curve.at(seconds));
+        }
+        add("malloc_trim(0)", &|curve| curve.trimmed_mib);
+    }
+    align(&mut table, 2);
     table
 }
 

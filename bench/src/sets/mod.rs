@@ -1,5 +1,6 @@
 //! The sets: one file each, every one a list of settings.
 
+mod giveback;
 mod micro;
 mod programs;
 mod startup;
@@ -18,18 +19,22 @@ pub(crate) enum Set {
     Programs,
     /// The fixed cost of a process
     Startup,
+    /// What stays of freed memory while the program does nothing
+    Giveback,
     /// All of them
     All,
 }
 
 /// The settings of a set, in the order of the tables.
 pub(crate) fn settings(set: Set) -> Vec<Setting> {
-    let all = micro::SETTINGS.iter().chain(programs::SETTINGS).chain(startup::SETTINGS).copied();
+    let all =
+        micro::SETTINGS.iter().chain(programs::SETTINGS).chain(startup::SETTINGS).chain(giveback::SETTINGS).copied();
     match set {
         Set::Short => all.filter(|setting| setting.short).collect(),
         Set::Micro => micro::SETTINGS.to_vec(),
         Set::Programs => programs::SETTINGS.to_vec(),
         Set::Startup => startup::SETTINGS.to_vec(),
+        Set::Giveback => giveback::SETTINGS.to_vec(),
         Set::All => all.collect(),
     }
 }
