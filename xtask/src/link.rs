@@ -19,13 +19,12 @@ use std::process::Command;
 /// program's own settings (`brkmap_conf`) and sanitizers.
 const WANTED: &[&str] = &[
     "__asan_init",
-    "__cxa_thread_atexit_impl",
     "__dso_handle",
     "__ehdr_start",
-    "__msan_init",
     "__errno_location",
     "__libc_stack_end",
     "__lsan_init",
+    "__msan_init",
     "__tsan_init",
     "bcmp",
     "brkmap_conf",

@@ -1,7 +1,8 @@
 //! Memory that goes back to the kernel: the top of the break, and dirty slices anywhere.
 //!
-//! The rule at present: free memory beyond the budget (an eighth of what is used, at least 1 MiB) goes back once it has
-//! been beyond for 50 ms, so a loop that frees and takes again keeps its memory and a program that shrank loses it.
+//! Free memory beyond the budget (an eighth of what is used, at least 1 MiB) goes back once it has been beyond for a moment,
+//! so a loop that frees and takes again keeps its memory and a program that shrank loses it. Here is the part that happens
+//! in calls, and the only one that moves the break; what happens while nobody calls is in `idle` and `helper`.
 //! `malloc_trim` gives everything back at once.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};

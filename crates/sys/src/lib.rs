@@ -13,12 +13,13 @@
 //! | `madvise` | giving memory back, huge pages | the memory stays, zeroing by hand |
 //! | `futex` | waiting for a lock | `sched_yield` and try again |
 //! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
-//! | `gettid`, `getpid`, `tgkill(…, 0)` | whose lock, is that thread alive | assume it lives |
+//! | `gettid`, `getpid` | whose lock, which process | numbers are made up |
 //! | `clone`, `rt_sigprocmask` | the helper thread that gives memory back | the threads that free do it |
 //! | `clock_gettime`, `getrandom` | ages, keys | 0; `AT_RANDOM` |
 //! | `write`, `rt_sigaction`, `rt_sigprocmask`, `tgkill(SIGABRT)` | the fatal line | – |
 //!
-//! Nothing else is called, no file is opened, and none of these goes through an interposable libc function but `sbrk`.
+//! No other system call is made and no file is opened. Of libc only what `docs/SYSTEM_CALLS.md` lists is used: `sbrk`, a robust
+//! mutex per heap, `pthread_atfork`, `getauxval`, `errno`.
 #![cfg_attr(not(feature = "sim"), no_std)]
 
 use core::ptr::NonNull;
