@@ -73,3 +73,30 @@ fn what_cannot_be_found_is_named_with_its_remedy() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("no-such-setting") && said.contains("--list"), "{said}");
 }
+
+#[test]
+fn what_stays_of_freed_memory_is_told_over_time_and_drawn() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let svg = directory.path().join("out.svg");
+    let output = bench(&["giveback", "--filter", "back-threads", "--with", "glibc", "-n", "1", "--svg", text(&svg)]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let figure = |moment: &str| -> f64 {
+        let line = shown.lines().find(|line| line.contains(moment)).expect("a line for the moment");
+        line.split_whitespace().last().expect("a column").parse().expect("a number")
+    };
+    // glibc keeps what lies below live blocks until it is told to trim, and most of it goes then.
+    assert!(figure("before the frees") > 550.0 && figure("1 s idle") > 550.0, "{shown}");
+    assert!(figure("malloc_trim(0)") < 150.0, "{shown}");
+    let drawn = fs::read_to_string(&svg).expect("the drawing");
+    assert!(drawn.starts_with("<svg ") && drawn.contains(">glibc ") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
+}
+
+#[test]
+fn a_drawing_of_settings_that_have_no_curve_is_refused() {
+    let output = bench(&["startup", "--with", "glibc", "--svg", "never-written.svg"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("--svg") && said.contains("giveback"), "{said}");
+    assert!(!Path::new("never-written.svg").exists());
+}
