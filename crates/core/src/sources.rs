@@ -5,6 +5,7 @@
 //! anything else closes the source for good; regions take over. (3) What somebody else put between our ends is skipped
 //! and never given back. (4) Holes in the middle go back by `madvise`, never by `munmap`.
 
+use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -44,6 +45,8 @@ pub(crate) struct MetadataSource {
     pub(crate) head: usize,
 }
 
+/// Mappings that get a name.
+const LABELS: u64 = 8;
 /// Bytes of a metadata arena.
 const ARENA: usize = 256 << 10;
 
@@ -154,11 +157,19 @@ impl<P: Platform> Engine<P> {
     }
 
     fn note_region(&self, spans: &mut Spans, start: NonNull<u8>, bytes: usize) -> usize {
-        self.kernel().name(start, bytes, c"brkmap region");
+        self.label(start, bytes, c"brkmap region");
         self.count(Counter::MapRegion, 1);
         self.count(Counter::MapRegionBytes, bytes as u64);
         spans.regions.low = start.expose_provenance().get();
         spans.regions.low
+    }
+
+    /// Names a mapping, if it is one of the first. A name is a comfort, and a program may have put a filter in force since
+    /// then that ends it for a call it does not know.
+    fn label(&self, start: NonNull<u8>, bytes: usize, name: &'static CStr) {
+        if self.counter(Counter::MapRegion) + self.counter(Counter::MapMetadata) < LABELS {
+            self.kernel().name(start, bytes, name);
+        }
     }
 
     /// Maps zeros for the engine's own records, for good.
@@ -168,7 +179,7 @@ impl<P: Platform> Engine<P> {
             self.count(Counter::MapRefused, 1);
             return None;
         };
-        self.kernel().name(memory, bytes, c"brkmap metadata");
+        self.label(memory, bytes, c"brkmap metadata");
         self.count(Counter::MapMetadata, 1);
         self.count(Counter::MapMetadataBytes, bytes as u64);
         let _ = memory.expose_provenance();
