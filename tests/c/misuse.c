@@ -209,6 +209,19 @@ static void sized_twice(void)
 }
 static void aligned_sized_wrong(void) { free_aligned_sized_(aligned_alloc(64, size), 64, size * 5 + 100); }
 
+/* A freed block's first word is overwritten with an address: malloc must not hand that address out. */
+static void write_after_free(void)
+{
+    static void *blocks[2000];
+    for (int i = 0; i < 2000; i++) CHECK((blocks[i] = malloc(size)) != NULL);
+    for (int i = 0; i < 2000; i++) free(blocks[i]);
+    for (int i = 0; i < 2000; i++) *(void *volatile *)opaque(blocks[i]) = in_data + 64;
+    for (int i = 0; i < 4000; i++) {
+        char *block = malloc(size);
+        CHECK(block < in_data || block >= in_data + sizeof in_data);
+    }
+}
+
 #define ALL_SIZES 15
 static const struct { const char *name; void (*run)(void); int sizes; const char *words; } forms[] = {
     {"twice", twice, ALL_SIZES, "double free|invalid free"},
@@ -240,6 +253,7 @@ static const struct { const char *name; void (*run)(void); int sizes; const char
     {"wild_in_the_middle", wild_in_the_middle, 1, "invalid free"},
     {"wild_flipped_bit", wild_flipped_bit, ALL_SIZES, "invalid free"},
     {"wild_alias", wild_alias, ALL_SIZES, "invalid free"},
+    {"write_after_free", write_after_free, 1, "corrupted free list (write after free?)"},
     {"sized_too_large", sized_too_large, ALL_SIZES, "size mismatch"},
     {"sized_too_small", sized_too_small, 3, "size mismatch"},
     {"sized_twice", sized_twice, ALL_SIZES, "double free|invalid free"},
