@@ -23,7 +23,20 @@ macro_rules! exported {
     };
 }
 
+// Where the hot pair lies against the 64-byte lines of the instruction cache is worth a cycle of thirteen (measured on Zen 5: `malloc`
+// at 16 behind a line and `free` at 32 is the best of the places; a change elsewhere would move them by chance).
+core::arch::global_asm!(
+    ".section .text.brkmap_malloc,\"ax\",@progbits",
+    ".p2align 6",
+    ".skip 16",
+    ".section .text.brkmap_free,\"ax\",@progbits",
+    ".p2align 6",
+    ".skip 32",
+    ".text",
+);
+
 exported! {
+    #[unsafe(link_section = ".text.brkmap_malloc")]
     /// A block of at least `bytes`, 16-aligned; never null for 0. Null and ENOMEM: no memory, or above PTRDIFF_MAX.
     fn malloc / __libc_malloc (bytes: usize) -> *mut u8 {
         ENGINE.allocate(bytes)
@@ -31,6 +44,7 @@ exported! {
 }
 
 exported! {
+    #[unsafe(link_section = ".text.brkmap_free")]
     /// Ends a block; null is nothing. Keeps errno. What is no live block ends the program with a message.
     fn free / __libc_free (block: *mut u8) {
         // SAFETY: free's contract.

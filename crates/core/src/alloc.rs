@@ -13,7 +13,7 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use brkmap_sys::in_register;
+use brkmap_sys::{in_register, opaque};
 use brkmap_wire::Counter;
 
 use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
@@ -42,8 +42,10 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     pub fn allocate(&self, bytes: usize) -> *mut u8 {
         if bytes <= SMALL_MAX {
-            // SAFETY: [class-range] `of_small` yields small classes.
-            unsafe { self.allocate_class(classes::of_small(bytes), bytes) }
+            let bins = &self.platform.heap().bins;
+            // SAFETY: [class-range] the offset of a small class's bin.
+            let bin = unsafe { &*(&raw const *bins).byte_add(classes::small_offset(bytes)).cast::<Bin>() };
+            self.allocate_from(in_register(bin), bytes, || classes::of_small(bytes))
         } else {
             self.allocate_more(bytes)
         }
@@ -56,9 +58,14 @@ impl<P: Platform> Engine<P> {
     /// [`classes::CLASSES`].
     #[inline(always)]
     pub unsafe fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
-        let heap = self.platform.heap();
         // SAFETY: [class-range] promised by the caller.
-        let bin = in_register(unsafe { heap.bins.get_unchecked(class) });
+        let bin = in_register(unsafe { self.platform.heap().bins.get_unchecked(class) });
+        self.allocate_from(bin, bytes, || class)
+    }
+
+    /// A block of a bin; `class` is asked for on the slow path only.
+    #[inline(always)]
+    fn allocate_from(&self, bin: &Bin, bytes: usize, class: impl FnOnce() -> usize) -> *mut u8 {
         let mut block = bin.list.load(Relaxed);
         if block.is_null() {
             rare();
@@ -66,7 +73,7 @@ impl<P: Platform> Engine<P> {
             let page = unsafe { &*bin.page.load(Relaxed) };
             block = page.local.load(Relaxed);
             if block.is_null() {
-                return self.allocate_slow(bytes, class);
+                return self.allocate_slow(bytes, class());
             }
             // Swap in what was freed meanwhile; all that is in play is out now ([page-counter]).
             page.local.store(no_block(), Relaxed);
@@ -102,8 +109,12 @@ impl<P: Platform> Engine<P> {
     #[cold]
     #[inline(never)]
     fn die_corrupted(&self, block: *mut Block) -> *mut u8 {
-        self.die(Misuse::CorruptedList, block.addr(), None);
-        core::ptr::null_mut()
+        // The compiler must not see that this never comes back, or what it would return: it would call it instead of jumping,
+        // and give `malloc` a frame for that.
+        if opaque(block.addr()) != 0 {
+            self.die(Misuse::CorruptedList, block.addr(), None);
+        }
+        core::ptr::without_provenance_mut(opaque(0))
     }
 
     /// The list and its page have nothing.

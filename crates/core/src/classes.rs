@@ -27,10 +27,12 @@ pub static SIZES: [u32; CLASSES] = build_sizes();
 pub static MAGIC: [u32; CLASSES] = build_magic();
 /// Blocks that fit into a page of the class.
 pub static CAPACITY: [u16; CLASSES] = build_capacity();
-/// Class by `(bytes + 15) / 16`, to [`SMALL_MAX`].
+/// Class times [`SCALE`], by `(bytes + 15) / 16`, to [`SMALL_MAX`].
 ///
 /// A constant, not a static: a request whose size the compiler knows folds to a number, in any crate.
-const SMALL: &[u8; SMALL_MAX / 16 + 1] = &build_small();
+const SMALL: &[u16; SMALL_MAX / 16 + 1] = &build_small();
+/// Bytes of a heap's bin: the table holds offsets, which saves the hot path the multiplication.
+const SCALE: u16 = size_of::<crate::heap::Bin>() as u16;
 /// Class by `(bytes + 2047) / 2048`, above [`SMALL_MAX`] to [`MEDIUM_MAX`].
 static MEDIUM: [u8; MEDIUM_MAX / 2048 + 1] = build_medium();
 
@@ -94,7 +96,7 @@ const fn build_capacity() -> [u16; CLASSES] {
     capacity
 }
 
-const fn build_small() -> [u8; SMALL_MAX / 16 + 1] {
+const fn build_small() -> [u16; SMALL_MAX / 16 + 1] {
     let sizes = build_sizes();
     let mut table = [0; SMALL_MAX / 16 + 1];
     let mut sixteenths = 1;
@@ -103,7 +105,7 @@ const fn build_small() -> [u8; SMALL_MAX / 16 + 1] {
         while (sizes[class] as usize) < sixteenths * 16 {
             class += 1;
         }
-        table[sixteenths] = class as u8;
+        table[sixteenths] = class as u16 * SCALE;
         sixteenths += 1;
     }
     table
@@ -142,6 +144,12 @@ pub(crate) const fn divide(offset: usize, magic: u32) -> Option<usize> {
 /// Class of a small request; `bytes <= SMALL_MAX`.
 #[inline(always)]
 pub const fn of_small(bytes: usize) -> usize {
+    small_offset(bytes) / SCALE as usize
+}
+
+/// Where a heap's bins have the one for a small request, in bytes; `bytes <= SMALL_MAX`.
+#[inline(always)]
+pub(crate) const fn small_offset(bytes: usize) -> usize {
     SMALL[(bytes + 15) >> 4] as usize
 }
 

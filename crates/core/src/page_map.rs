@@ -10,6 +10,8 @@
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use brkmap_sys::opaque;
+
 use crate::geometry::{ADDRESS_BITS, LEAF_SHIFT, LEAF_SLICES, ROOT_ENTRIES, SLICE_SHIFT};
 use crate::page::PageMeta;
 
@@ -123,7 +125,8 @@ impl PageMap {
     /// The meta of the slice that holds `address`, if its leaf exists.
     #[inline(always)]
     pub(crate) fn meta(&self, address: usize) -> Option<&PageMeta> {
-        let entry = address >> LEAF_SHIFT;
+        // Or the compiler shifts the address a second time for the compare.
+        let entry = opaque(address >> LEAF_SHIFT);
         if entry >= ROOT_ENTRIES {
             return None;
         }

@@ -14,6 +14,13 @@ use crate::page::{Block, CURRENT_BIAS, PageMeta, STATUS_MASK, Status, owner, sta
 /// Pages loosened since the last refill after which a heap ends the use of its CURRENT ones.
 const LOOSENED_TO_RETIRE: u32 = 32;
 
+/// Bytes that a vector load with a mask may reach past the byte it is for (`memcmp` of short strings with AVX-512). Where
+/// that part lies on an OS page that was never touched, the processor takes a microcode assist of some hundred cycles at
+/// every such load.
+const MASKED_LOAD: usize = 64;
+/// Blocks up to this size are taken to hold short strings.
+const SHORT_BLOCK: usize = 256;
+
 impl<P: Platform> Engine<P> {
     /// The meta of a slice that is known to have a leaf.
     pub(crate) fn page(&self, slice: u32) -> &PageMeta {
@@ -101,8 +108,9 @@ impl<P: Platform> Engine<P> {
         spans.tables[class] = table;
     }
 
-    /// Cuts the blocks that begin on the next OS page off the untouched part, as a list in address order; what nobody
-    /// needs stays untouched. The blocks count as out. Null: the page is carved to its end.
+    /// Cuts the blocks that end on the next OS page off the untouched part, as a list in address order; what nobody needs
+    /// stays untouched. A block that reaches into the OS page behind, or almost, comes with the blocks there, whose links
+    /// touch it ([`MASKED_LOAD`]). The blocks count as out. Null: the page is carved to its end.
     pub(crate) fn carve(&self, page: &PageMeta) -> *mut Block {
         // SAFETY: [page-table] the page is in use.
         let frontier = unsafe { &page.record().frontier };
@@ -114,8 +122,9 @@ impl<P: Platform> Engine<P> {
         }
         let os_page = self.os_page.load(Relaxed);
         let offset = carved * size;
-        let reach = (offset / os_page + 1) * os_page;
-        let count = (reach - offset).div_ceil(size).min(left);
+        let behind = if size <= SHORT_BLOCK { MASKED_LOAD } else { 0 };
+        let reach = (offset + size + behind).next_multiple_of(os_page);
+        let count = ((reach - behind - offset) / size).min(left);
         frontier.store((carved + count) as u32, Relaxed);
         self.deal(page, carved..carved + count)
     }

@@ -36,6 +36,12 @@ pub fn in_register<T>(reference: &T) -> &T {
     linux::in_register(reference)
 }
 
+/// The same number, of which the compiler knows nothing any more.
+#[inline(always)]
+pub fn opaque(number: usize) -> usize {
+    linux::opaque(number)
+}
+
 /// How a mapping will be used; only a hint to the kernel, the memory is readable, writable, private and zero in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -307,3 +307,11 @@ pub(crate) fn in_register<T>(reference: &T) -> &T {
         &*address
     }
 }
+
+/// See [`opaque`](crate::opaque).
+#[inline(always)]
+pub(crate) fn opaque(mut number: usize) -> usize {
+    // SAFETY: [register] the instruction is empty.
+    unsafe { core::arch::asm!("/* {} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
+    number
+}
