@@ -7,13 +7,18 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("objects.py", include_str!("../inputs/objects.py")),
     ("objects.lua", include_str!("../inputs/objects.lua")),
     ("objects.pl", include_str!("../inputs/objects.pl")),
     ("query.sql", include_str!("../inputs/query.sql")),
     ("loops.sh", include_str!("../inputs/loops.sh")),
     ("redis-client.sh", include_str!("../inputs/redis-client.sh")),
+    ("objects.js", include_str!("../inputs/objects.js")),
+    ("objects.rb", include_str!("../inputs/objects.rb")),
+    ("templates.cc", include_str!("../inputs/templates.cc")),
+    ("page.ps", include_str!("../inputs/page.ps")),
+    ("puzzle.smt2", include_str!("../inputs/puzzle.smt2")),
 ];
 
 /// Writes every input into a directory.
@@ -22,6 +27,7 @@ pub(crate) fn generate(directory: &Path) -> Result<()> {
         write(directory, name, text)?;
     }
     write(directory, "large.c", &c_source(140))?;
+    write(directory, "certificates.pem", &include_str!("../inputs/certificate.pem").repeat(3000))?;
     write(directory, "text.txt", &prose(&mut Random(7), 3 << 20))?;
     if Command::new("git").arg("--version").output().is_ok() {
         repository(directory)?;

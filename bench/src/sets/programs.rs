@@ -41,6 +41,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["-T2", "--block-size=1MiB", "-2", "--keep", "--stdout", "text.txt"],
     )
     .free(),
+    Setting::program("g++", named("g++", "g++"), &["-S", "-O1", "-o", "templates.s", "templates.cc"]),
+    Setting::program("node", named("node", "nodejs"), &["objects.js"]).free(),
+    Setting::program("ruby", named("ruby", "ruby"), &["objects.rb"]),
+    Setting::program("openssl", named("openssl", "openssl"), &["storeutl", "-noout", "-text", "certificates.pem"]),
+    Setting::program(
+        "ghostscript",
+        named("gs", "ghostscript"),
+        &["-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=ppmraw", "-r72", "-sOutputFile=/dev/null", "page.ps"],
+    ),
+    Setting::program("z3", named("z3", "z3"), &["puzzle.smt2"]),
     Setting::program("bash", named("bash", "bash"), &["loops.sh"]).short(),
     Setting {
         driver: Some("redis-client.sh"),
