@@ -36,6 +36,12 @@ pub fn in_register<T>(reference: &T) -> &T {
     linux::in_register(reference)
 }
 
+/// Asks for the cache line at an address, if there is one; never faults.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    linux::prefetch(address);
+}
+
 /// The same number, of which the compiler knows nothing any more.
 #[inline(always)]
 pub fn opaque(number: usize) -> usize {
