@@ -7,11 +7,12 @@
 //!                                            instructions of real programs against glibc, under callgrind
 //! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
 //! cargo xtask bench ARGS…                    the benchmark runner
+//! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
-//! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
+//! `lib-path` names the one library that everything after it uses), the library's symbols, the machine code of its fast paths, the C behaviour programs, the
 //! fault programs, the ways of linking, the real programs, and library and command beside other tools. `FILTER` is a
 //! substring of a check's name as the output shows it (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
@@ -22,6 +23,7 @@ mod behaviour;
 mod beside;
 mod context;
 mod faults;
+mod golden;
 mod header;
 mod instructions;
 mod library;
@@ -40,6 +42,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak
        cargo xtask bench [ARGS…]
+       cargo xtask golden
        cargo xtask archive [--out DIR]";
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Some("soak") => rust_checks::soak(),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
+        Some("golden") => with_context(&rest, golden::write),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -96,6 +100,7 @@ fn options(args: &[String]) -> Result<Options, String> {
 fn test(context: &mut Context) -> Result<bool, String> {
     rust_checks::run(context);
     symbols::run(context);
+    golden::run(context);
     behaviour::run(context);
     faults::run(context);
     link::run(context);

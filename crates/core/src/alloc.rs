@@ -30,6 +30,9 @@ use crate::request::{MIN_ALIGN, Request};
 #[inline(always)]
 fn rare() {}
 
+/// Up to this many bytes are zeroed without asking whether they are zero: their OS page is touched by the link anyway.
+const SMALL_ZEROED: usize = 1024;
+
 /// Shall the block read as zero?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fill {
@@ -221,6 +224,14 @@ impl<P: Platform> Engine<P> {
     #[inline]
     pub fn allocate_zeroed(&self, count: usize, bytes: usize) -> *mut u8 {
         match Request::array(count, bytes) {
+            Ok(Request { bytes, .. }) if bytes <= SMALL_ZEROED => {
+                let block = self.allocate(bytes);
+                if !block.is_null() {
+                    // SAFETY: the block is ours and holds `bytes`.
+                    unsafe { block.write_bytes(0, bytes) };
+                }
+                block
+            }
             Ok(request) => self.allocate_request(request, Fill::Zero),
             Err(_) => self.out_of_memory(),
         }

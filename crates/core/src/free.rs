@@ -205,19 +205,26 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// `malloc_usable_size`: bytes of the block; 0 for null. No live block there: the fatal line. Some programs ask at every
-    /// malloc and every free, hence a path of its own for the small blocks of this thread.
+    /// Bytes of a live small block of this thread's heap: the common case of all who ask about a block. `None`: another one.
+    #[inline(always)]
+    pub(crate) fn own_small_block(&self, pointer: *mut u8) -> Option<usize> {
+        let page = self.map.meta(pointer.addr())?;
+        if page.owner.load(Relaxed) != self.platform.heap().owner_word() {
+            return None;
+        }
+        let index = page.small_index_of(pointer.addr() & (SLICE - 1))?;
+        // SAFETY: [state-index] the index is the quotient of an offset inside the page's span.
+        let live = unsafe { page.state(index) }.load(Relaxed) == state::LIVE;
+        live.then(|| page.block_size.load(Relaxed) as usize)
+    }
+
+    /// `malloc_usable_size`: bytes of the block; 0 for null. No live block there: the fatal line.
     #[inline]
     pub fn usable_size(&self, pointer: *mut u8) -> usize {
-        if let Some(page) = self.map.meta(pointer.addr())
-            && page.owner.load(Relaxed) == self.platform.heap().owner_word()
-            && let Some(index) = page.small_index_of(pointer.addr() & (SLICE - 1))
-            // SAFETY: [state-index] the index is the quotient of an offset inside the page's span.
-            && unsafe { page.state(index) }.load(Relaxed) == state::LIVE
-        {
-            return page.block_size.load(Relaxed) as usize;
+        match self.own_small_block(pointer) {
+            Some(usable) => usable,
+            None => self.usable_size_slow(pointer),
         }
-        self.usable_size_slow(pointer)
     }
 
     #[inline(never)]
