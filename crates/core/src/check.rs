@@ -3,6 +3,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use brkmap_wire::{Counter, Rule};
+
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
@@ -41,7 +43,16 @@ impl<P: Platform> Engine<P> {
         }
         equal("span-bits: used slices", 0, used as i64, used_found as i64)?;
         equal("span-bits: dirty slices", 0, dirty as i64, dirty_found as i64)?;
+        self.check_returns()?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
+    }
+
+    /// What the rules gave back is what was purged and trimmed; the rest of it was unmapped.
+    fn check_returns(&self) -> Result<(), Violation> {
+        let by_rule: u64 = Rule::ALL.iter().map(|rule| self.returned_by(*rule).1).sum();
+        let told = self.counter(Counter::PurgeBytes) + self.counter(Counter::BreakShrinkBytes);
+        let most = told + self.counter(Counter::UnmapBytes);
+        equal("by-rule", 0, by_rule.clamp(told, most) as i64, by_rule as i64)
     }
 
     fn check_leaf(&self, leaf: &Leaf) -> Result<(usize, usize), Violation> {

@@ -9,6 +9,7 @@ use brkmap_wire::{COUNTERS, Counter, Root};
 use crate::config::Settings;
 use crate::heap::Heap;
 use crate::helper::Helper;
+use crate::ledger::Ledger;
 use crate::lock::{Entry, Lock, Parking, Wake};
 use crate::once::Once;
 use crate::page_map::PageMap;
@@ -104,6 +105,8 @@ pub struct Engine<P: Platform> {
     pub(crate) os_page: AtomicUsize,
     pub(crate) tunables: Tunables,
     pub(crate) counters: [AtomicU64; COUNTERS],
+    /// What the policy did.
+    pub(crate) ledger: Ledger,
     /// The span store: see `spans`.
     pub(crate) store_lock: Lock,
     pub(crate) spans: UnsafeCell<Spans>,
@@ -169,6 +172,7 @@ impl<P: Platform> Engine<P> {
                 knobs: Knobs::new(),
             },
             counters: [const { AtomicU64::new(0) }; COUNTERS],
+            ledger: Ledger::new(),
             store_lock: Lock::new(),
             spans: UnsafeCell::new(Spans::new()),
             stray_lock: Lock::new(),

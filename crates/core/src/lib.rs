@@ -40,6 +40,7 @@ mod give_back;
 mod handover;
 mod helper;
 mod idle;
+mod ledger;
 mod pages;
 mod perturb;
 mod publish;

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
@@ -98,6 +98,11 @@ impl<P: Platform> Engine<P> {
     /// Returns everything returnable: the calling thread's cached blocks and empty pages, what idle heaps hold, and all
     /// free memory but `pad` bytes at the top of the break. `true`: something went back.
     pub fn trim(&self, pad: usize) -> bool {
+        self.trim_by(pad, Rule::Trim)
+    }
+
+    /// [`Engine::trim`], by a rule.
+    pub(crate) fn trim_by(&self, pad: usize, rule: Rule) -> bool {
         self.start();
         let heap = self.own_heap();
         if !heap.is_empty_heap() {
@@ -107,8 +112,8 @@ impl<P: Platform> Engine<P> {
                 self.retire_all(heap);
             });
         }
-        let inside = if self.can_return() { self.look_over(Effort::All).returned } else { 0 };
-        inside + self.give_back_all(pad) > 0
+        let inside = if self.can_return() { self.look_over(Effort::All(rule)).returned } else { 0 };
+        inside + self.give_back_all(pad, rule) > 0
     }
 
     /// Ends the use of all CURRENT pages of a heap, and gives its empty pages back. By the owner, inside its gate.

@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use brkmap_sys::Kernel;
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::classes::SMALL_MAX;
 use crate::config::{Background, Key, Mechanisms, Settings};
@@ -235,7 +235,7 @@ impl<P: Platform> Engine<P> {
         let used = spans.used * SLICE + self.counter(Counter::DirectLiveBytes) as usize;
         let wanted = used.saturating_add(bytes);
         if wanted <= limit && wanted.saturating_add(spans.dirty * SLICE) > limit && self.kernel().purge_is_honest() {
-            self.give_back_in(spans, 0);
+            self.give_back_in(spans, 0, Rule::Limit);
         }
         wanted <= limit
     }
