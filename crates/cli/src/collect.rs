@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::Duration;
 
 /// Memory of a live process.
 struct ProcessMemory {
@@ -85,6 +86,7 @@ impl Collector {
         let mut snapshot = Snapshot {
             status,
             stat,
+            started_ms: started_ms(&stat),
             exe: exe.to_string_lossy().into_owned(),
             command: words("cmdline"),
             preload,
@@ -99,6 +101,14 @@ impl Collector {
         snapshot.heap_error = damage.map(|damage| damage.to_string());
         Ok(snapshot)
     }
+}
+
+/// When a process began, on CLOCK_MONOTONIC, which stands still while the machine sleeps; the kernel tells it on
+/// CLOCK_BOOTTIME, which does not.
+fn started_ms(stat: &stat::Stat) -> Option<u64> {
+    let since_boot = Duration::from_millis(stat.start_ticks * 1000 / os::ticks_per_second());
+    let asleep = os::clock(libc::CLOCK_BOOTTIME)?.checked_sub(os::clock(libc::CLOCK_MONOTONIC)?)?;
+    since_boot.checked_sub(asleep).filter(|_| stat.start_ticks > 0).map(|started| started.as_millis() as u64)
 }
 
 /// A reader of the page table: fills `out` with the entries from an address on.

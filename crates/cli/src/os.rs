@@ -198,6 +198,14 @@ pub(crate) fn has_attribute(fd: i32, name: &std::ffi::CStr) -> bool {
     unsafe { libc::fgetxattr(fd, name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }
 
+/// The time of a clock.
+pub(crate) fn clock(id: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: [valid-out-pointer] the time lives on this frame.
+    let ok = unsafe { libc::clock_gettime(id, &mut time) } == 0;
+    ok.then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
 /// Clock ticks per second, the unit of times in `/proc/PID/stat`.
 pub(crate) fn ticks_per_second() -> u64 {
     // SAFETY: [no-memory] sysconf touches no memory of ours.

@@ -56,6 +56,8 @@ impl Executable {
 pub(crate) struct Snapshot {
     pub(crate) status: Status,
     pub(crate) stat: Stat,
+    /// When the process began, on CLOCK_MONOTONIC.
+    pub(crate) started_ms: Option<u64>,
     pub(crate) mappings: Vec<Mapping>,
     /// Path of the program.
     pub(crate) exe: String,

@@ -1,6 +1,7 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
 pub(crate) mod json;
+mod policy;
 pub(crate) mod style;
 pub(crate) mod text;
 
