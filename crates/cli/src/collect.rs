@@ -107,7 +107,8 @@ impl Collector {
 /// CLOCK_BOOTTIME, which does not.
 fn started_ms(stat: &stat::Stat) -> Option<u64> {
     let since_boot = Duration::from_millis(stat.start_ticks * 1000 / os::ticks_per_second());
-    let asleep = os::clock(libc::CLOCK_BOOTTIME)?.checked_sub(os::clock(libc::CLOCK_MONOTONIC)?)?;
+    let awake = os::clock(libc::CLOCK_MONOTONIC)?;
+    let asleep = os::clock(libc::CLOCK_BOOTTIME)?.saturating_sub(awake);
     since_boot.checked_sub(asleep).filter(|_| stat.start_ticks > 0).map(|started| started.as_millis() as u64)
 }
 

@@ -20,10 +20,28 @@ pub(crate) enum When {
 /// A move of an engine's mmap threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThresholdMove {
-    /// See `brkmap_wire::face`.
-    pub(crate) face: u64,
     pub(crate) made: Move,
     pub(crate) when: When,
+}
+
+/// What became of an engine's mmap threshold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Threshold {
+    /// See `brkmap_wire::face`.
+    pub(crate) face: u64,
+    /// Where it stands.
+    pub(crate) bytes: u64,
+    /// Moves, also those that are not remembered one by one.
+    pub(crate) moved: u64,
+    /// The moves that are remembered, in their order.
+    pub(crate) kept: Vec<ThresholdMove>,
+}
+
+impl Threshold {
+    /// Whether the remembered moves are all, each from where the one before had led.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.kept.len() as u64 == self.moved && self.kept.windows(2).all(|pair| pair[0].made.to == pair[1].made.from)
+    }
 }
 
 /// What went back by one rule.
@@ -40,10 +58,8 @@ pub(crate) struct Returned {
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// Moves of the threshold, also those that are not remembered one by one.
-    pub(crate) moves_made: u64,
-    /// The moves that are remembered, in their order.
-    pub(crate) moves: Vec<ThresholdMove>,
+    /// One for each engine.
+    pub(crate) thresholds: Vec<Threshold>,
     /// Every rule; `None` where the library does not tell.
     pub(crate) returned: Option<Vec<Returned>>,
     /// Sizes of blocks that pin OS pages, most free bytes first.
@@ -109,17 +125,14 @@ impl Policy {
     /// Reads it off the engines that were in use.
     pub(crate) fn of(snapshot: &Snapshot) -> Policy {
         let heaps: Vec<&Heap> = snapshot.heaps.iter().filter(|heap| heap.has_served()).collect();
-        let moves = heaps.iter().flat_map(|heap| {
-            let moved =
-                |made: &Move| ThresholdMove { face: heap.face, made: *made, when: when(made, snapshot.started_ms) };
-            heap.moves.iter().map(moved)
-        });
-        Policy {
-            moves_made: heaps.iter().map(|heap| heap.counter(Counter::ThresholdMoves)).sum(),
-            moves: moves.collect(),
-            returned: returned(&heaps),
-            pins: pins(&heaps),
-        }
+        let moved = |made: &Move| ThresholdMove { made: *made, when: when(made, snapshot.started_ms) };
+        let threshold = |heap: &&Heap| Threshold {
+            face: heap.face,
+            bytes: heap.mmap_threshold,
+            moved: heap.counter(Counter::ThresholdMoves),
+            kept: heap.moves.iter().map(moved).collect(),
+        };
+        Policy { thresholds: heaps.iter().map(threshold).collect(), returned: returned(&heaps), pins: pins(&heaps) }
     }
 
     /// Bytes that went back by any rule.
@@ -182,11 +195,22 @@ mod tests {
 
     #[test]
     fn moves_are_dated_from_the_beginning_of_the_process() {
-        let at = |started| policy(vec![heap(&[], &[])], started).moves[0].when;
+        let at = |started| policy(vec![heap(&[], &[])], started).thresholds[0].kept[0].when;
         assert_eq!(at(Some(4_000)), When::After(1_000));
         assert_eq!(at(Some(5_010)), When::After(0), "the clocks' blur");
         assert_eq!(at(Some(6_000)), When::Inherited);
         assert_eq!(at(None), When::Unknown);
+    }
+
+    #[test]
+    fn a_chain_of_moves_is_complete_or_not() {
+        let kept = |moves: &[(u64, u64)]| {
+            let moved = |&(from, to): &(u64, u64)| Move { number: 1, from, to, ..Move::default() };
+            moves.iter().map(|ends| ThresholdMove { made: moved(ends), when: When::Unknown }).collect()
+        };
+        let of = |moved, moves: &[_]| Threshold { face: face::C, bytes: 9, moved, kept: kept(moves) }.is_complete();
+        assert!(of(2, &[(1, 5), (5, 9)]) && of(0, &[]));
+        assert!(!of(3, &[(1, 5), (5, 9)]) && !of(2, &[(1, 4), (5, 9)]));
     }
 
     #[test]

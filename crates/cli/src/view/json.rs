@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::model::in_force::Wanted;
-use crate::model::policy::{Returned, When, face_key};
+use crate::model::policy::{Returned, ThresholdMove, When, face_key};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::judge;
@@ -74,24 +74,34 @@ fn engine(engine: &Engine) -> Value {
     })
 }
 
+fn threshold_move(moved: &ThresholdMove) -> Value {
+    let after = match moved.when {
+        When::After(ms) => Some(ms * 1000),
+        When::Inherited | When::Unknown => None,
+    };
+    json!({
+        "number": moved.made.number,
+        "freed_bytes": moved.made.freed,
+        "from_bytes": moved.made.from,
+        "to_bytes": moved.made.to,
+        "after_us": after,
+        "before_fork": moved.when == When::Inherited,
+        "address": format!("{:#x}", moved.made.address),
+        "thread": moved.made.thread,
+    })
+}
+
 /// The policy at work. What the library does not tell is null, not zero.
 fn policy(process: &Process) -> Value {
-    let Some(engine) = &process.engine else { return Value::Null };
-    let moves = process.policy.moves.iter().map(|moved| {
-        let after = match moved.when {
-            When::After(ms) => Some(ms * 1000),
-            When::Inherited | When::Unknown => None,
-        };
+    if process.engine.is_none() {
+        return Value::Null;
+    }
+    let thresholds = process.policy.thresholds.iter().map(|threshold| {
         json!({
-            "number": moved.made.number,
-            "engine": face_key(moved.face),
-            "freed_bytes": moved.made.freed,
-            "from_bytes": moved.made.from,
-            "to_bytes": moved.made.to,
-            "after_us": after,
-            "before_fork": moved.when == When::Inherited,
-            "address": format!("{:#x}", moved.made.address),
-            "thread": moved.made.thread,
+            "engine": face_key(threshold.face),
+            "bytes": threshold.bytes,
+            "moves": threshold.moved,
+            "kept": threshold.kept.iter().map(threshold_move).collect::<Vec<_>>(),
         })
     });
     let returned = process.policy.returned.as_ref().map(|rules| {
@@ -107,11 +117,7 @@ fn policy(process: &Process) -> Value {
         })
     });
     json!({
-        "mmap_threshold": {
-            "bytes": engine.mmap_threshold,
-            "moves": process.policy.moves_made,
-            "kept": moves.collect::<Vec<_>>(),
-        },
+        "mmap_thresholds": thresholds.collect::<Vec<_>>(),
         "given_back": returned,
         "pinned": pins.collect::<Vec<_>>(),
     })

@@ -8,15 +8,13 @@
 use super::style::Style;
 use super::text::{SUBJECT, entry};
 use crate::heap::Pin;
-use crate::model::policy::{Policy, Returned, ThresholdMove, When};
+use crate::model::policy::{Policy, Returned, Threshold, ThresholdMove, When};
 use crate::model::process::Process;
 use crate::model::verdict::mib;
 use crate::model::waterfall::Kind;
 
 /// Below this nothing is said about bytes.
 const LEAST: u64 = 1 << 20;
-/// Moves that get a line each.
-const MOVES: usize = 2;
 /// Rules that are named.
 const RULES: usize = 4;
 /// Block sizes that are named.
@@ -24,7 +22,8 @@ const SIZES: usize = 3;
 
 /// Writes the lines, at most `room`.
 pub(super) fn lines(process: &Process, style: Style, room: usize) -> Vec<String> {
-    let mut lines = moves(&process.policy, style);
+    let mut lines: Vec<String> =
+        process.policy.thresholds.iter().filter_map(|threshold| moves(threshold, style)).collect();
     lines.extend(by_rule(&process.policy, style));
     lines.truncate(room);
     lines.extend(stayed(process, style, room - lines.len()));
@@ -47,6 +46,7 @@ enum Time {
     Omitted,
 }
 
+/// Where a move led, and the free that caused it.
 fn one_move(moved: &ThresholdMove, time: Time, style: Style) -> String {
     let made = &moved.made;
     let when = match moved.when {
@@ -55,7 +55,7 @@ fn one_move(moved: &ThresholdMove, time: Time, style: Style) -> String {
         When::Inherited => ", before the fork".to_owned(),
         When::Unknown => String::new(),
     };
-    format!("mmap {}{}{} (free of {}{when})", size(made.from), style.arrow(), size(made.to), size(made.freed))
+    format!("{}{} (free of {}{when})", style.arrow(), size(made.to), size(made.freed))
 }
 
 /// Columns behind the subject.
@@ -75,26 +75,20 @@ fn fitting(width: usize, lines: impl IntoIterator<Item = String>) -> Option<Stri
     last
 }
 
-/// One line per move, or the first and the last of many in one.
-fn moves(policy: &Policy, style: Style) -> Vec<String> {
-    let line = |text: String| entry(style, "threshold", &text);
-    let one = |moved| one_move(moved, Time::Told, style);
-    match policy.moves.as_slice() {
-        [] => Vec::new(),
-        few if few.len() <= MOVES && few.len() as u64 == policy.moves_made => {
-            few.iter().map(|moved| line(one(moved))).collect()
-        }
-        [first, .., last] => {
-            let more = policy.moves_made.saturating_sub(1);
-            let many = |time| {
-                format!("{}, {more} more moves{}{}", one_move(first, time, style), style.arrow(), size(last.made.to))
-            };
-            let cause = format!(" (free of {})", size(last.made.freed));
-            let lines = [many(Time::Told) + &cause, many(Time::Omitted) + &cause, many(Time::Omitted)];
-            fitting(room(style), lines).map(line).into_iter().collect()
-        }
-        [only] => vec![line(format!("{}, of {} moves", one(only), policy.moves_made))],
-    }
+/// The moves in a chain if that fits, else the first and the last.
+fn moves(threshold: &Threshold, style: Style) -> Option<String> {
+    let (first, last) = (threshold.kept.first()?, threshold.kept.last()?);
+    let start = format!("mmap {}", size(first.made.from));
+    let chain = |time| {
+        let moves = threshold.kept.iter().map(|moved| one_move(moved, time, style));
+        threshold.is_complete().then(|| start.clone() + &moves.collect::<String>())
+    };
+    let more = count(threshold.moved.saturating_sub(1), "more move", "more moves");
+    let ends = format!("{start}{}, {more}", one_move(first, Time::Omitted, style));
+    let cause = ends.clone() + &one_move(last, Time::Omitted, style);
+    let short = format!("{ends}{}{}", style.arrow(), size(last.made.to));
+    let lines = [chain(Time::Told), chain(Time::Omitted), Some(cause), Some(short)];
+    fitting(room(style), lines.into_iter().flatten()).map(|text| entry(style, "threshold", &text))
 }
 
 /// What went back and why, most bytes first.
@@ -104,10 +98,9 @@ fn by_rule(policy: &Policy, style: Style) -> Option<String> {
     }
     let mut rules: Vec<_> = policy.returned.iter().flatten().filter(|rule| rule.calls > 0).collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.bytes));
-    let calls = |number| count(number, "call", "calls");
     let text = |named: usize| {
         let (named, rest) = rules.split_at(named);
-        let name = |rule: &&Returned| format!("{} {} ({})", rule.label, mib(rule.bytes), calls(rule.calls));
+        let name = |rule: &&Returned| format!("{} {}", rule.label, mib(rule.bytes));
         let mut parts: Vec<String> = named.iter().map(name).collect();
         if !rest.is_empty() {
             let bytes = rest.iter().map(|rule| rule.bytes).sum();
@@ -122,34 +115,37 @@ fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Which blocks keep OS pages from going back.
+/// Which blocks keep OS pages from going back: the sizes that hold a tenth of it or more, then the others together.
 fn stayed(process: &Process, style: Style, room: usize) -> Vec<String> {
     let pinned = process.waterfall.get(Kind::Pinned);
     if pinned < LEAST || pinned < process.waterfall.rss() / 20 {
         return Vec::new();
     }
     let pins = &process.policy.pins;
-    // A size that holds less than a tenth of it explains nothing.
     let large = pins.iter().take(SIZES).take_while(|pin| pin.free_bytes >= pinned / 10).count();
-    let mut named = large.max(1).min(pins.len()).min(room);
-    // The rest needs a line too.
-    if named == room && named < pins.len() && named > 1 {
-        named -= 1;
-    }
-    let (named, rest) = pins.split_at(named);
-    let pin = |pin: &Pin| {
-        let blocks = count(pin.live_blocks, "live block", "live blocks");
-        let pages = count(pin.os_pages, "OS page", "OS pages");
-        let verb = if pin.live_blocks == 1 { "pins" } else { "pin" };
-        format!("{} free: {blocks} of {} B {verb} {pages}", mib(pin.free_bytes), pin.block_bytes)
-    };
-    let mut lines: Vec<String> = named.iter().map(pin).collect();
-    if !rest.is_empty() && lines.len() < room {
-        let free = rest.iter().map(|pin| pin.free_bytes).sum();
-        lines.push(format!("{} free: {}", mib(free), count(rest.len() as u64, "more size", "more sizes")));
+    // The others need a line too.
+    let named = if large < pins.len() { large.min(room.saturating_sub(1)) } else { large.min(room) };
+    let (named, others) = pins.split_at(named);
+    let mut lines: Vec<String> = named.iter().map(|pin| pins_text(pin, &format!("{} B", pin.block_bytes))).collect();
+    if let (Some(largest), true) = (others.first(), lines.len() < room) {
+        let mut sum = Pin::default();
+        others.iter().for_each(|pin| sum.add(pin));
+        let sizes = match (others.len(), named.is_empty()) {
+            (1, _) => format!("{} B", largest.block_bytes),
+            (many, true) => format!("{many} sizes (most by {} B: {})", largest.block_bytes, mib(largest.free_bytes)),
+            (many, false) => format!("{many} more sizes"),
+        };
+        lines.push(pins_text(&sum, &sizes));
     }
     let subject = |index| if index == 0 { "stayed" } else { "" };
     lines.iter().enumerate().map(|(index, line)| entry(style, subject(index), line)).collect()
+}
+
+fn pins_text(pin: &Pin, sizes: &str) -> String {
+    let blocks = count(pin.live_blocks, "live block", "live blocks");
+    let pages = count(pin.os_pages, "OS page", "OS pages");
+    let verb = if pin.live_blocks == 1 { "keeps" } else { "keep" };
+    format!("{} free: {blocks} of {sizes} {verb} {pages}", mib(pin.free_bytes))
 }
 
 #[cfg(test)]
@@ -195,20 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn each_move_has_its_free_and_many_are_one_line() {
+    fn each_move_has_its_free() {
         let chain = [moved(1, 128 << 10, 132 << 10), moved(2, 132 << 10, 5 * MIB), moved(9, 30 * MIB, 32 * MIB)];
         let heap = |count: usize| Heap { moves: chain[..count].to_vec(), ..Heap::default() };
-        let two = shown(heap(2), 2, 9);
-        assert_eq!(two[0], "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB after 0.01 s)");
-        assert_eq!(two[1], "threshold   mmap 132 KiB -> 5.0 MiB (free of 5.0 MiB after 0.02 s)");
-        let nine = shown(heap(3), 9, 9);
-        let line = "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB), 8 more moves -> 32.0 MiB (free of 32.0 MiB)";
-        assert_eq!(nine, [line]);
-        assert_eq!(
-            shown(heap(1), 3, 9)[0],
-            "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB after 0.01 s), of 3 moves"
-        );
-        assert_eq!(shown(heap(2), 2, 1).len(), 1);
+        let text = |count, made| shown(heap(count), made, 9).concat();
+        assert_eq!(text(1, 1), "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB after 0.01 s)");
+        let two = "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB) -> 5.0 MiB (free of 5.0 MiB)";
+        assert_eq!(text(2, 2), two);
+        let nine = "threshold   mmap 128 KiB -> 132 KiB (free of 132 KiB), 8 more moves -> 32.0 MiB (free of 32.0 MiB)";
+        assert_eq!(text(3, 9), nine);
+        assert_eq!(shown(heap(2), 2, 0), [""; 0]);
     }
 
     #[test]
@@ -229,7 +221,7 @@ mod tests {
         let mut rules: Vec<_> = (1..=ALL_RULES as u64).map(|count| (count, count * MIB)).collect();
         rules[Rule::Idle as usize] = (1, 90 * MIB);
         let line = shown(Heap { rules, ..Heap::default() }, 0, 9).remove(0);
-        assert!(line.starts_with("by rule     idle spans 90.0 MiB (1 call) - "), "{line}");
+        assert!(line.starts_with("by rule     idle spans 90.0 MiB - "), "{line}");
         assert!(line.contains(" - ") && line.contains(" more rules "), "{line}");
     }
 
@@ -240,14 +232,19 @@ mod tests {
         let pins = vec![pin(64, 10 * MIB), pin(80, 20 * MIB), pin(96, MIB), one];
         let heap = Heap { pins, pinned: 32 * MIB, live: MIB, ..Heap::default() };
         let lines = shown(heap.clone(), 0, 9);
-        assert_eq!(lines[0], "stayed      20.0 MiB free: 3 live blocks of 80 B pin 2 OS pages");
-        assert_eq!(lines[1], "            10.0 MiB free: 3 live blocks of 64 B pin 2 OS pages");
-        assert_eq!(lines[2], "            2.0 MiB free: 2 more sizes");
+        assert_eq!(lines[0], "stayed      20.0 MiB free: 3 live blocks of 80 B keep 2 OS pages");
+        assert_eq!(lines[1], "            10.0 MiB free: 3 live blocks of 64 B keep 2 OS pages");
+        assert_eq!(lines[2], "            2.0 MiB free: 4 live blocks of 2 more sizes keep 3 OS pages");
         let short = shown(heap.clone(), 0, 2);
-        assert_eq!((&short[0], short[1].trim()), (&lines[0], "12.0 MiB free: 3 more sizes"));
-        assert_eq!(shown(heap.clone(), 0, 1), lines[..1]);
+        assert_eq!(short[0], lines[0]);
+        assert_eq!(short[1].trim(), "12.0 MiB free: 7 live blocks of 3 more sizes keep 5 OS pages");
+        let all = "stayed      32.0 MiB free: 10 live blocks of 4 sizes (most by 80 B: 20.0 MiB) keep 7 OS pages";
+        assert_eq!(shown(heap.clone(), 0, 1), [all]);
         assert_eq!(shown(heap, 0, 0), [""; 0]);
         let single = Heap { pins: vec![one], pinned: MIB, live: 0, ..Heap::default() };
-        assert_eq!(shown(single, 0, 9), ["stayed      1.0 MiB free: 1 live block of 4096 B pins 1 OS page"]);
+        assert_eq!(shown(single, 0, 9), ["stayed      1.0 MiB free: 1 live block of 4096 B keeps 1 OS page"]);
+        let spread: Vec<Pin> = (1..=20).map(|size| pin(16 * size, MIB)).collect();
+        let spread = shown(Heap { pins: spread, pinned: 20 * MIB, ..Heap::default() }, 0, 9).concat();
+        assert!(spread.contains("60 live blocks of 20 sizes (most by 16 B: 1.0 MiB) keep 40 OS pages"), "{spread}");
     }
 }

@@ -34,9 +34,9 @@ pub(super) fn moves(reader: &Reader<'_, '_>, root: &Root) -> Result<Vec<Move>, D
         Move::from_words((0..words.min(MOVE_WORDS)).map(|word| word_at(bytes, word * 8)))
     };
     let mut moves: Vec<Move> = records.chunks_exact(root.move_stride as usize).filter_map(record).collect();
-    moves.sort_unstable_by_key(|made| made.number);
-    // A record that is being written twice over while it is read is no move.
+    // A record that is written over while it is read is no move.
     moves.retain(|made| made.from < made.to);
-    moves.dedup_by_key(|made| made.number);
+    // The threshold only grows; of moves at the same moment the numbers may be in another order.
+    moves.sort_unstable_by_key(|made| made.to);
     Ok(moves)
 }

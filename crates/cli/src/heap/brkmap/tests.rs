@@ -86,7 +86,7 @@ fn the_policy_is_read() {
     let pin = Pin { block_bytes: 1024, live_blocks: 3, os_pages: 2, free_bytes: heap.pinned };
     assert_eq!(heap.pins, [pin]);
     // The records are a ring: a later move may stand before an earlier one, and one that is being written is none.
-    image.put_move(0, Move { number: 9, ..first });
+    image.put_move(0, Move { number: 9, from: 132 << 10, to: 1 << 20, ..first });
     image.put_move(1, Move { number: 0, ..first });
     image.put_move(2, Move { number: 8, ..first });
     image.put_move(3, Move { from: 5, to: 5, number: 7, ..first });
