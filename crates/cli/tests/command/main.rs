@@ -2,6 +2,7 @@
 
 mod facts;
 mod flow;
+mod policy;
 
 use serde_json::Value;
 use std::path::Path;
