@@ -66,6 +66,8 @@ pub(crate) struct Snapshot {
     pub(crate) preload: Option<String>,
     /// `None` if the file could not be read.
     pub(crate) executable: Option<Executable>,
+    /// The kernel refused a look at its memory: only the status is known.
+    pub(crate) unreadable: bool,
     /// brkmap's heaps: one per root.
     pub(crate) heaps: Vec<Heap>,
     /// Why a heap could not be read.

@@ -45,8 +45,6 @@ pub(crate) struct Run {
     pub(crate) following: Following,
     /// In the order of their ends.
     pub(crate) processes: Vec<Process>,
-    /// Why the command itself is not among them, if that is known.
-    pub(crate) unseen: Option<String>,
     /// Processes beyond the number that is kept.
     pub(crate) not_kept: u64,
     /// Why the program could not be started.
@@ -79,10 +77,9 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
     let (outcome, usage) = tracer.watch()?;
     let wall = begin.elapsed();
     let following = tracer.following;
-    let unseen = tracer.processes.refused.take();
     let (processes, not_kept) = tracer.processes.finish();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, unseen, not_kept, not_started: exec.failure() })
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure() })
 }
 
 impl Tracer {

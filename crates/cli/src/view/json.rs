@@ -196,7 +196,7 @@ pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     put("children_followed", json!(followed));
     put("not_followed_because", json!(why));
     put("main_process_seen", json!(report.main.is_some()));
-    put("main_process_unseen_because", json!(report.unseen));
+    put("main_process_unseen_because", json!(report.main.is_none().then_some(super::UNSEEN)));
     put("processes_not_kept", json!(report.not_kept));
     put("processes", Value::Array(processes));
     Value::Object(document)

@@ -1,7 +1,7 @@
 //! The report for people: at most 30 lines.
 
 use super::style::{Ink, Style};
-use super::{Report, policy, short_command, signal_name};
+use super::{Report, UNSEEN, policy, short_command, signal_name};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::{Class, judge, mib};
@@ -23,8 +23,7 @@ const LABEL: usize = 34;
 pub(crate) fn render(report: &Report, style: Style) -> String {
     let mut lines = Vec::new();
     let Some(main) = &report.main else {
-        let why = report.unseen.as_deref().unwrap_or("it ended before it could be looked at");
-        lines.push(format!("brkmap: {}: no sample: {why}", report.title(40)));
+        lines.push(format!("brkmap: {}: no sample: {UNSEEN}", report.title(40)));
         lines.extend(following(report, style));
         lines.push(time(report, style));
         return lines.join("\n") + "\n";
@@ -63,11 +62,15 @@ fn verdict(report: &Report, main: &Process, style: Style) -> String {
     let mut line = format!("brkmap: {}", verdict.text);
     // A compiler driver or a shell script is small itself; what it started may not be.
     if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
-        let name = short_command(child, 24);
-        let name = name.split(' ').next().unwrap_or_default();
-        line += &format!("; its child {name} reached {}", mib(child.peak_rss));
+        line += &format!("; its child {} reached {}", program_name(child), mib(child.peak_rss));
     }
     style.paint(ink, &line)
+}
+
+/// A process' program in a word.
+fn program_name(process: &Process) -> String {
+    let name = short_command(process, 24);
+    name.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn header(report: &Report, main: &Process, style: Style) -> String {
@@ -81,15 +84,19 @@ fn header(report: &Report, main: &Process, style: Style) -> String {
 }
 
 fn following(report: &Report, style: Style) -> Option<String> {
-    let losers = report.main.iter().chain(&report.others).filter(|process| process.lost_privilege).count();
-    match &report.following {
-        Following::All if losers > 0 => {
-            let text =
-                format!("{losers} programs should have changed user and could not, being traced; try --no-trace");
+    let mut losers = report.main.iter().chain(&report.others).filter(|process| process.lost_privilege);
+    match (&report.following, losers.next()) {
+        (Following::All, Some(first)) => {
+            let name = program_name(first);
+            let more = match losers.count() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let text = format!("{name}{more} should have changed user and could not, being traced; try --no-trace");
             Some(entry(style, "privilege", &style.paint(Ink::Alert, &text)))
         }
-        Following::All => None,
-        Following::Sampled(why) => {
+        (Following::All, None) => None,
+        (Following::Sampled(why), _) => {
             Some(entry(style, "sampled", &style.paint(Ink::Alert, &format!("the command only, no children: {why}"))))
         }
     }
@@ -281,7 +288,6 @@ mod tests {
             usage: Usage::default(),
             following: Following::Sampled("tracing was refused".to_owned()),
             main: Some(main),
-            unseen: None,
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
         }
@@ -339,8 +345,6 @@ mod tests {
     fn a_program_without_a_sample_is_reported_too() {
         let report = Report { main: None, others: vec![], ..full() };
         let text = render(&report, PLAIN);
-        let forbidden = Report { unseen: Some("it may not be read".to_owned()), main: None, ..full() };
-        assert!(render(&forbidden, PLAIN).contains("no sample: it may not be read"));
         assert!(text.starts_with("brkmap: tool yyyy"), "{text}");
         assert!(text.contains("no sample") && text.contains("1.23 s wall"), "{text}");
     }

@@ -3,6 +3,7 @@
 mod facts;
 mod flow;
 mod policy;
+mod reasons;
 
 use serde_json::Value;
 use std::path::Path;
