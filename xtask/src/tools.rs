@@ -23,6 +23,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("prlimit", "util-linux"),
     ("valgrind", "valgrind"),
     ("strace", "strace"),
+    ("script", "bsdutils"),
     ("git", "git"),
     ("bash", "bash"),
     ("perl", "perl"),

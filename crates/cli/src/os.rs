@@ -149,6 +149,17 @@ pub(crate) fn process_group(pid: i32) -> i32 {
     unsafe { libc::getpgid(pid) }
 }
 
+/// Whether brkmap is the foreground job of a shell that does job control: it has a process group of its own, and the
+/// terminal is that group's.
+pub(crate) fn is_foreground_job() -> bool {
+    use std::os::fd::AsRawFd;
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
+    // SAFETY: [no-memory] neither call touches memory of ours.
+    let (parent, foreground) = unsafe { (libc::getppid(), libc::tcgetpgrp(terminal.as_raw_fd())) };
+    let own = process_group(0);
+    foreground == own && process_group(parent) != own
+}
+
 /// The user brkmap acts for.
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: [no-memory] geteuid cannot fail.

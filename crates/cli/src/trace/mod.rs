@@ -152,10 +152,15 @@ impl Tracer {
         let _ = ptrace::resume(tid, signal);
     }
 
-    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it.
+    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
+    /// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
     fn stopped(&mut self, tid: i32, signal: i32) {
-        let from_terminal = matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
-        if tid != self.main || !from_terminal || std::fs::File::open("/dev/tty").is_err() {
+        let stops_us = match signal {
+            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
+            libc::SIGSTOP => os::is_foreground_job(),
+            _ => false,
+        };
+        if tid != self.main || !stops_us {
             return;
         }
         os::stop_self();

@@ -4,6 +4,7 @@ mod facts;
 mod flow;
 mod policy;
 mod reasons;
+mod terminal;
 
 use serde_json::Value;
 use std::path::Path;
