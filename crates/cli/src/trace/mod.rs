@@ -78,6 +78,7 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
     let wall = begin.elapsed();
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
+    signals.drop_pending();
     signals.restore();
     Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure() })
 }

@@ -222,3 +222,42 @@ fn programs_without_news_get_no_lines() {
     let (_, system) = report("system", &["true"]);
     assert_eq!(system["processes"][0]["policy"], Value::Null, "of a foreign malloc nothing is known");
 }
+
+#[test]
+fn moves_of_several_threads_form_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "
+        #include <pthread.h>
+        #include <stdlib.h>
+        static pthread_barrier_t barrier;
+        static void *work(void *number) {
+            pthread_barrier_wait(&barrier);
+            for (long step = 0; step < 500; step++) {
+                char *volatile block = malloc((256 << 10) + (4 * step + (long)number) * 8192);
+                free(block);
+            }
+            return 0;
+        }
+        int main(void) {
+            pthread_t threads[4];
+            pthread_barrier_init(&barrier, 0, 4);
+            for (long i = 0; i < 4; i++) pthread_create(&threads[i], 0, work, (void *)i);
+            for (long i = 0; i < 4; i++) pthread_join(threads[i], 0);
+            return 0;
+        }";
+    let program = compile(folder.path(), source, &["-pthread"]);
+    let (_, document) = report("brkmap", &[&program]);
+    let threshold = &document["processes"][0]["policy"]["mmap_thresholds"][0];
+    let kept = threshold["kept"].as_array().unwrap();
+    assert_eq!(kept.len(), 8, "{threshold:#}");
+    // The largest block counts in any case, and no move leads down.
+    let last = kept.last().unwrap();
+    let largest = (256 << 10) + 1999 * 8192 + 4096;
+    assert_eq!((number(&threshold["bytes"]), number(&last["to_bytes"])), (largest, largest), "{threshold:#}");
+    for moved in kept {
+        let (freed, from, to) =
+            (number(&moved["freed_bytes"]), number(&moved["from_bytes"]), number(&moved["to_bytes"]));
+        assert!(from < to && to == (freed + 16).next_multiple_of(4096), "{moved:#}");
+    }
+    assert!(kept.windows(2).all(|pair| number(&pair[0]["to_bytes"]) <= number(&pair[1]["from_bytes"])), "{kept:#?}");
+}

@@ -245,7 +245,7 @@ fn a_set_user_id_program_itself_keeps_its_rights() {
 fn a_program_that_may_not_be_read_is_no_gap_in_the_report() {
     let user = Unprivileged::new();
     let source = "#include <stdlib.h>\n#include <sys/prctl.h>\n#include <unistd.h>\n\
-                  int main(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); usleep(100000); return malloc(9) ? 6 : 1; }";
+                  int main(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); usleep(500000); return malloc(9) ? 6 : 1; }";
     let program = compile(user.path(), source, &[]);
     for arguments in [&["--", &program][..], &["--no-trace", "--", &program]] {
         let (ran, document) = user.report(arguments);
