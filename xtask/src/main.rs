@@ -8,6 +8,8 @@
 //! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
+//! cargo xtask install --prefix DIR [--destdir DIR]
+//!                                            library, header, pkg-config and CMake files, command
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
@@ -23,6 +25,7 @@ mod beside;
 mod context;
 mod faults;
 mod header;
+mod install;
 mod instructions;
 mod library;
 mod link;
@@ -40,7 +43,8 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak
        cargo xtask bench [ARGS…]
-       cargo xtask archive [--out DIR]";
+       cargo xtask archive [--out DIR]
+       cargo xtask install --prefix DIR [--destdir DIR]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Some("soak") => rust_checks::soak(),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
+        Some("install") => install::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
