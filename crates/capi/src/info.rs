@@ -93,7 +93,8 @@ fn pools(stats: &Stats) -> impl Iterator<Item = (usize, Pool)> {
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
     let stats = ENGINE.stats();
-    let mut out = Out::new(|part| Linux.write_error(part.to_bytes()));
+    let mut write = |part: &CStr| Linux.write_error(part.to_bytes());
+    let mut out = Out::new(&mut write);
     for (number, pool) in pools(&stats) {
         let _ =
             write!(out, "Arena {number}:\nsystem bytes     = {:10}\nin use bytes     = {:10}\n", pool.owned, pool.live);
@@ -127,16 +128,17 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     }
     let mut free = [[0; CLASSES]; 2];
     let stats = ENGINE.stats_with_free(&mut free);
-    let mut out = Out::new(|part: &CStr| {
+    let mut write = |part: &CStr| {
         // SAFETY: [caller-memory] malloc_info's contract; the part is a string.
         unsafe { fputs(part.as_ptr(), stream) };
-    });
+    };
+    let mut out = Out::new(&mut write);
     let _ = info_text(&mut out, &stats, &free);
     out.flush();
     0
 }
 
-fn info_text(out: &mut impl Write, stats: &Stats, free: &FreeBlocks) -> fmt::Result {
+fn info_text(out: &mut dyn Write, stats: &Stats, free: &FreeBlocks) -> fmt::Result {
     writeln!(out, "<malloc version=\"1\">")?;
     let mut sum = Pool::default();
     for (number, pool) in pools(stats) {
@@ -162,7 +164,7 @@ fn info_text(out: &mut impl Write, stats: &Stats, free: &FreeBlocks) -> fmt::Res
 
 /// Free blocks by class: `from` and `to` are the requests that such a block serves. Free slices stand where glibc has its
 /// unsorted chunks.
-fn sizes_text(out: &mut impl Write, free: &[u32; CLASSES], runs: &FreeRuns) -> fmt::Result {
+fn sizes_text(out: &mut dyn Write, free: &[u32; CLASSES], runs: &FreeRuns) -> fmt::Result {
     for (class, &count) in free.iter().enumerate().filter(|(_, count)| **count != 0) {
         let to = SIZES[class];
         let from = SIZES.iter().filter(|size| **size < to).max().map_or(1, |smaller| smaller + 1);
@@ -176,13 +178,13 @@ fn sizes_text(out: &mut impl Write, free: &[u32; CLASSES], runs: &FreeRuns) -> f
     Ok(())
 }
 
-fn total_text(out: &mut impl Write, pool: &Pool) -> fmt::Result {
+fn total_text(out: &mut dyn Write, pool: &Pool) -> fmt::Result {
     let (count, size) = (pool.free_pieces, pool.owned - pool.live);
     writeln!(out, "<total type=\"fast\" count=\"0\" size=\"0\"/>")?;
     writeln!(out, "<total type=\"rest\" count=\"{count}\" size=\"{size}\"/>")
 }
 
-fn system_text(out: &mut impl Write, pool: &Pool) -> fmt::Result {
+fn system_text(out: &mut dyn Write, pool: &Pool) -> fmt::Result {
     let Pool { owned, owned_peak, .. } = *pool;
     writeln!(out, "<system type=\"current\" size=\"{owned}\"/>\n<system type=\"max\" size=\"{owned_peak}\"/>")?;
     writeln!(out, "<aspace type=\"total\" size=\"{owned}\"/>\n<aspace type=\"mprotect\" size=\"{owned}\"/>")

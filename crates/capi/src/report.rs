@@ -33,17 +33,17 @@ type WriteFunction = unsafe extern "C" fn(*mut c_void, *const c_char);
 pub unsafe extern "C" fn brkmap_stats_print(write: Option<WriteFunction>, argument: *mut c_void, flags: c_int) {
     match write {
         // SAFETY: [caller-memory] the caller's function and its argument; the part is a string.
-        Some(write) => report(|part| unsafe { write(argument, part.as_ptr()) }, flags),
+        Some(write) => report(&mut |part| unsafe { write(argument, part.as_ptr()) }, flags),
         None => to_stderr(flags),
     }
 }
 
 /// Writes the statistics to standard error.
 pub(crate) fn to_stderr(flags: c_int) {
-    report(|part| Linux.write_error(part.to_bytes()), flags);
+    report(&mut |part| Linux.write_error(part.to_bytes()), flags);
 }
 
-fn report(write: impl FnMut(&CStr), flags: c_int) {
+fn report(write: &mut dyn FnMut(&CStr), flags: c_int) {
     let mut out = Out::new(write);
     let figures = ENGINE.figures();
     let _ = writeln!(out, "brkmap {} statistics", env!("CARGO_PKG_VERSION"));
@@ -60,7 +60,7 @@ fn report(write: impl FnMut(&CStr), flags: c_int) {
     out.flush();
 }
 
-fn figures_text(out: &mut impl Write, figures: &Figures) {
+fn figures_text(out: &mut dyn Write, figures: &Figures) {
     for (title, first, count) in PARTS {
         let _ = writeln!(out, "{title}{}", if figures.is_estimated { " (what is in memory: a bound)" } else { "" });
         let rows = FIGURES.iter().skip_while(|row| row.0 != first).take(count);
@@ -76,7 +76,7 @@ fn figures_text(out: &mut impl Write, figures: &Figures) {
     }
 }
 
-fn classes_text(out: &mut impl Write) {
+fn classes_text(out: &mut dyn Write) {
     let mut rows = [ClassRow::default(); CLASSES];
     ENGINE.class_rows(&mut rows);
     let head = ["class", "size", "pages", "blocks", "live", "free", "thread_cache"];
@@ -95,7 +95,7 @@ fn classes_text(out: &mut impl Write) {
     }
 }
 
-fn heaps_text(out: &mut impl Write) {
+fn heaps_text(out: &mut dyn Write) {
     let _ = writeln!(out, "heaps: bytes, but for the number of live blocks");
     let _ = writeln!(
         out,
@@ -123,7 +123,7 @@ fn heaps_text(out: &mut impl Write) {
     }
 }
 
-fn calls_text(out: &mut impl Write) {
+fn calls_text(out: &mut dyn Write) {
     let _ = writeln!(out, "system calls\n  {:<22} {:>15} {:>15}", "call", "made", "refused");
     for call in SystemCall::ALL {
         let calls = ENGINE.calls(call);

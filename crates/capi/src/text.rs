@@ -7,14 +7,14 @@ use core::fmt::{self, Write};
 const ROOM: usize = 2048;
 
 /// Gathers text for `write`, which is called with no lock held.
-pub(crate) struct Out<W: FnMut(&CStr)> {
+pub(crate) struct Out<'w> {
     text: [u8; ROOM],
     length: usize,
-    write: W,
+    write: &'w mut dyn FnMut(&CStr),
 }
 
-impl<W: FnMut(&CStr)> Out<W> {
-    pub(crate) fn new(write: W) -> Self {
+impl<'w> Out<'w> {
+    pub(crate) fn new(write: &'w mut dyn FnMut(&CStr)) -> Self {
         Out { text: [0; ROOM], length: 0, write }
     }
 
@@ -30,7 +30,7 @@ impl<W: FnMut(&CStr)> Out<W> {
     }
 }
 
-impl<W: FnMut(&CStr)> Write for Out<W> {
+impl Write for Out<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
