@@ -84,7 +84,9 @@ for heap in heaps:
 for (tag, kind, attribute), value in sums.items():
     assert one(root, tag, kind, attribute) == value, (tag, kind, attribute)
 assert one(root, "system", "current", "size") == arena
-assert one(root, "total", "fast", "size") + one(root, "total", "rest", "size") == free
+# glibc's sizes in this document have a flag in their lowest bit: one byte too many for each chunk.
+slack = 0 if ours else one(root, "total", "rest", "count")
+assert 0 <= one(root, "total", "fast", "size") + one(root, "total", "rest", "size") - free <= slack
 assert one(root, "total", "mmap", "count") == maps and one(root, "total", "mmap", "size") == mapped >= 3 << 20
 assert used + free == arena
 END

@@ -91,6 +91,16 @@ for program in words words_static; do
 done
 ldd build/words | grep -qF "$prefix/lib/libbrkmap.so.0"
 ldd build/words_static | grep libbrkmap && exit 1
+# A program that names no function of brkmap or malloc keeps the library here, too.
+mkdir keeps
+cp plain.cc keeps
+printf 'cmake_minimum_required(VERSION 3.13)\nproject(p LANGUAGES CXX)\nfind_package(brkmap REQUIRED)\nadd_executable(plain plain.cc)\ntarget_link_libraries(plain brkmap::brkmap)\nadd_executable(inside plain.cc)\ntarget_link_libraries(inside brkmap::brkmap_static)\n' > keeps/CMakeLists.txt
+cmake -S keeps -B keeps/build -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--as-needed > said || { cat said; exit 1; }
+cmake --build keeps/build > said 2>&1 || { cat said; exit 1; }
+readelf -d keeps/build/plain | grep -q 'NEEDED.*libbrkmap.so.0'
+keeps/build/plain
+nm -D --defined-only keeps/build/inside | grep -q ' T malloc$'
+keeps/build/inside
 # A version that does not fit, and a tree with a hole, are refused with the reason.
 mkdir wrong
 printf 'cmake_minimum_required(VERSION 3.13)\nproject(p LANGUAGES C)\nfind_package(brkmap %s REQUIRED)\n' 0.2 > wrong/CMakeLists.txt
