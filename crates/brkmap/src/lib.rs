@@ -39,8 +39,8 @@ impl BrkMap {
     }
 }
 
-/// The figures of the heap, in bytes: what is live, what is in memory and why (`docs/STATISTICS.md`). Looks at every page of
-/// the heap: some milliseconds for each GiB.
+/// The figures of the heap, in bytes: what is live, what is in memory and why (`docs/STATISTICS.md`). Looks at every block of
+/// the heap.
 pub fn stats() -> Stats {
     ENGINE.figures()
 }

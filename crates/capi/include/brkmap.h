@@ -4,8 +4,8 @@
  * only meets the preloaded library looks them up with dlsym(RTLD_DEFAULT, "brkmap_stats_get").
  *
  * All of them may be called from any thread at any time but in a signal handler. They allocate nothing, leave errno alone
- * and are no cancellation points, but for the caller's own function in brkmap_stats_print. They look at every page of the
- * heap under a lock for which other threads may have to wait: some milliseconds for each GiB.
+ * and are no cancellation points, but for the caller's own function in brkmap_stats_print. Those that take figures look at
+ * every block of the heap, under a lock for which threads that need a new page or a large block may have to wait.
  *
  * Sizes are in bytes. What the figures are to each other, and to glibc's, is in docs/STATISTICS.md.
  */

@@ -77,8 +77,8 @@ pub struct Figures {
 }
 
 impl<P: Platform> Engine<P> {
-    /// Takes the figures. Looks at every page of the heap and asks the kernel what is in memory, under the lock of the span
-    /// store: some milliseconds for each GiB, in which other threads may have to wait.
+    /// Takes the figures. Looks at every block of the heap and asks the kernel what is in memory, under the lock of the span
+    /// store, for which threads that need a new page or a large block may have to wait.
     pub fn figures(&self) -> Figures {
         self.start();
         let _ = self.heap_or_attach();

@@ -43,8 +43,9 @@ impl Blocks {
         cached: usize,
     ) -> Shares {
         let mut shares = Shares::default();
-        // The OS page at hand and its live bytes: blocks come in address order, so it only moves up.
-        let (mut at, mut live) = (0, 0);
+        // The OS page at hand, where it ends, and its live bytes: blocks come in address order, so it only moves up. No
+        // division: a page may have thousands of blocks.
+        let (mut at, mut page_end, mut live) = (0, self.os_page, 0);
         let close = |page: usize, live: usize, shares: &mut Shares| {
             if live > 0 {
                 shares.active += self.os_page;
@@ -55,17 +56,21 @@ impl Blocks {
                 *free += self.os_page - live;
             }
         };
-        for block in (0..self.count).filter(|&block| is_live(block)) {
-            let (mut from, end) = (block * self.size, (block + 1) * self.size);
-            while from < end {
-                while from / self.os_page > at {
-                    close(at, live, &mut shares);
-                    (at, live) = (at + 1, 0);
-                }
-                let stop = end.min((at + 1) * self.os_page);
-                live += stop - from;
-                from = stop;
+        let mut end = 0;
+        for block in 0..self.count {
+            let mut from = end;
+            end += self.size;
+            if !is_live(block) {
+                continue;
             }
+            while end > page_end {
+                // The part of the block that lies here, if any does.
+                live += page_end.saturating_sub(from);
+                from = from.max(page_end);
+                close(at, live, &mut shares);
+                (at, page_end, live) = (at + 1, page_end + self.os_page, 0);
+            }
+            live += end - from;
         }
         for page in at..self.bytes / self.os_page {
             close(page, live, &mut shares);
