@@ -7,9 +7,14 @@
 #include "api.h"
 #include <pthread.h>
 
+/* All threads are there at a time, so each has a heap of its own. */
+static pthread_barrier_t together;
+
 static void *work(void *argument)
 {
+    pthread_barrier_wait(&together);
     for (int i = 0; i < 2000; i++) CHECK(malloc(1 + i * 7) != NULL);
+    pthread_barrier_wait(&together);
     return argument;
 }
 
@@ -59,6 +64,7 @@ int main(void)
 {
     pthread_t threads[3];
     free(malloc(1));
+    CHECK_EQ(pthread_barrier_init(&together, NULL, 3), 0);
     for (int i = 0; i < 3; i++) CHECK_EQ(pthread_create(&threads[i], NULL, work, NULL), 0);
     for (int i = 0; i < 3; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
     void *run = malloc(100000), *mapped = malloc(1000000);
