@@ -7,13 +7,14 @@
 //!                                            instructions of real programs against glibc, under callgrind
 //! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
 //! cargo xtask bench ARGS…                    the benchmark runner
+//! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! cargo xtask install --prefix DIR [--destdir DIR]
 //!                                            library, header, pkg-config and CMake files, command
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
-//! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
+//! `lib-path` names the one library that everything after it uses), the library's symbols, the machine code of its fast paths, the C behaviour programs, the
 //! fault programs, the ways of linking, the real programs, and library and command beside other tools. `FILTER` is a
 //! substring of a check's name as the output shows it (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
@@ -24,6 +25,7 @@ mod behaviour;
 mod beside;
 mod context;
 mod faults;
+mod golden;
 mod header;
 mod install;
 mod instructions;
@@ -43,6 +45,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak
        cargo xtask bench [ARGS…]
+       cargo xtask golden
        cargo xtask archive [--out DIR]
        cargo xtask install --prefix DIR [--destdir DIR]";
 
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Some("soak") => rust_checks::soak(),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
+        Some("golden") => with_context(&rest, golden::write),
         Some("install") => install::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
@@ -101,6 +105,7 @@ fn options(args: &[String]) -> Result<Options, String> {
 fn test(context: &mut Context) -> Result<bool, String> {
     rust_checks::run(context);
     symbols::run(context);
+    golden::run(context);
     behaviour::run(context);
     faults::run(context);
     link::run(context);

@@ -155,6 +155,12 @@ impl<P: Platform> Engine<P> {
             } else {
                 equal("bin-page: status", page.start(), Status::Current as i64, page.status() as i64)?;
                 equal("bin-page: class", page.start(), class as i64, page.class() as i64)?;
+                let bin = &heap.bins[class];
+                equal("bin-page: start", page.start(), page.start() as i64, -(bin.to_offset.get() as i64))?;
+                let magic = (page.magic.load(Relaxed) as i64, bin.magic.get() as i64);
+                equal("bin-page: magic", page.start(), magic.0, magic.1)?;
+                let states = (page.states.load(Relaxed).addr() as i64, bin.states.get().addr() as i64);
+                equal("bin-page: states", page.start(), states.0, states.1)?;
                 let cached = self.check_list(page, list)?;
                 let (live, _) = count_states(page);
                 if cached + live as i64 > page.out() as i64 {
