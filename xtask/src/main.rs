@@ -9,6 +9,8 @@
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
+//! cargo xtask install --prefix DIR [--destdir DIR]
+//!                                            library, header, pkg-config and CMake files, command
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
@@ -25,6 +27,7 @@ mod context;
 mod faults;
 mod golden;
 mod header;
+mod install;
 mod instructions;
 mod library;
 mod link;
@@ -43,7 +46,8 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask soak
        cargo xtask bench [ARGS…]
        cargo xtask golden
-       cargo xtask archive [--out DIR]";
+       cargo xtask archive [--out DIR]
+       cargo xtask install --prefix DIR [--destdir DIR]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
         Some("golden") => with_context(&rest, golden::write),
+        Some("install") => install::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

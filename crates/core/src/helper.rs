@@ -84,6 +84,11 @@ impl Helper {
         }
     }
 
+    /// Where its stack and thread area lie, and how long they are; 0 bytes before the first helper.
+    pub(crate) fn stack(&self) -> (usize, usize) {
+        (self.memory.load(Relaxed), self.memory_bytes.load(Relaxed))
+    }
+
     /// In the child of a fork: the helper is not there.
     pub(crate) fn forget(&self) {
         self.alive.store(0, Relaxed);

@@ -27,6 +27,9 @@ pub(crate) struct Spans {
     pub(crate) metadata: MetadataSource,
     /// Free tables of state bytes per class, linked through their first word.
     pub(crate) tables: [usize; CLASSES],
+    /// Slices owned on the break, and in regions; and the most of each that there were.
+    pub(crate) owned: [usize; 2],
+    pub(crate) owned_peak: [usize; 2],
     /// Slices in use.
     pub(crate) used: usize,
     /// Free slices that may be resident.
@@ -58,6 +61,8 @@ impl Spans {
             regions: RegionSource::new(),
             metadata: MetadataSource::new(),
             tables: [0; CLASSES],
+            owned: [0; 2],
+            owned_peak: [0; 2],
             used: 0,
             dirty: 0,
             spare_leaf: None,
@@ -205,6 +210,9 @@ impl<P: Platform> Engine<P> {
             leaf.on_break.fill(index, count, origin == Origin::Break);
             leaf.change_free(count as i32);
         });
+        let place = origin as usize;
+        spans.owned[place] += slices;
+        spans.owned_peak[place] = spans.owned_peak[place].max(spans.owned[place]);
         self.tally(Counter::OwnedBytes, (slices * SLICE) as isize);
         true
     }
@@ -214,7 +222,9 @@ impl<P: Platform> Engine<P> {
         self.each_part(first, slices, |leaf, index, count| {
             leaf.owned.fill(index, count, false);
             leaf.free.fill(index, count, false);
-            leaf.on_break.fill(index, count, false);
+            let on_break = leaf.on_break.fill(index, count, false);
+            spans.owned[Origin::Break as usize] -= on_break;
+            spans.owned[Origin::Region as usize] -= count - on_break;
             leaf.change_free(-(count as i32));
             let dirty = leaf.dirty.fill(index, count, false);
             leaf.change_dirty(-(dirty as i32));

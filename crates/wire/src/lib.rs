@@ -322,6 +322,82 @@ pub enum Counter {
 /// Number of counters this version writes.
 pub const COUNTERS: usize = Counter::ThresholdMoves as usize + 1;
 
+impl Counter {
+    /// All counters, each at its own index.
+    pub const ALL: [Counter; COUNTERS] = [
+        Counter::BreakGrow,
+        Counter::BreakGrowBytes,
+        Counter::BreakShrink,
+        Counter::BreakShrinkBytes,
+        Counter::BreakRefused,
+        Counter::MapRegion,
+        Counter::MapRegionBytes,
+        Counter::MapDirect,
+        Counter::MapDirectBytes,
+        Counter::MapMetadata,
+        Counter::MapMetadataBytes,
+        Counter::MapRefused,
+        Counter::Unmap,
+        Counter::UnmapBytes,
+        Counter::Remap,
+        Counter::RemapBytes,
+        Counter::Purge,
+        Counter::PurgeBytes,
+        Counter::PurgeRefused,
+        Counter::DirectLive,
+        Counter::DirectLiveBytes,
+        Counter::DirectPeak,
+        Counter::DirectPeakBytes,
+        Counter::OwnedBytes,
+        Counter::UsedSliceBytes,
+        Counter::RunLiveBytes,
+        Counter::Heaps,
+        Counter::HeapsReused,
+        Counter::PagesAdopted,
+        Counter::RemoteBatches,
+        Counter::OutOfMemory,
+        Counter::ThresholdMoves,
+    ];
+
+    /// Its name in reports and statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::BreakGrow => "break_grow",
+            Counter::BreakGrowBytes => "break_grow_bytes",
+            Counter::BreakShrink => "break_shrink",
+            Counter::BreakShrinkBytes => "break_shrink_bytes",
+            Counter::BreakRefused => "break_refused",
+            Counter::MapRegion => "map_region",
+            Counter::MapRegionBytes => "map_region_bytes",
+            Counter::MapDirect => "map_direct",
+            Counter::MapDirectBytes => "map_direct_bytes",
+            Counter::MapMetadata => "map_metadata",
+            Counter::MapMetadataBytes => "map_metadata_bytes",
+            Counter::MapRefused => "map_refused",
+            Counter::Unmap => "unmap",
+            Counter::UnmapBytes => "unmap_bytes",
+            Counter::Remap => "remap",
+            Counter::RemapBytes => "remap_bytes",
+            Counter::Purge => "purge",
+            Counter::PurgeBytes => "purge_bytes",
+            Counter::PurgeRefused => "purge_refused",
+            Counter::DirectLive => "direct_live",
+            Counter::DirectLiveBytes => "direct_live_bytes",
+            Counter::DirectPeak => "direct_peak",
+            Counter::DirectPeakBytes => "direct_peak_bytes",
+            Counter::OwnedBytes => "owned_bytes",
+            Counter::UsedSliceBytes => "used_slice_bytes",
+            Counter::RunLiveBytes => "run_live_bytes",
+            Counter::Heaps => "heaps",
+            Counter::HeapsReused => "heaps_reused",
+            Counter::PagesAdopted => "pages_adopted",
+            Counter::RemoteBatches => "remote_batches",
+            Counter::OutOfMemory => "out_of_memory",
+            Counter::ThresholdMoves => "threshold_moves",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +428,14 @@ mod tests {
         assert_eq!(Root::decode(&bytes).unwrap(), Root { rules: 0, ..older });
         assert_eq!(Root::decode(&bytes[..Root::LEAST_BYTES]).unwrap(), Root { rules: 0, ..older });
         assert_eq!(Root::decode(&bytes[..Root::LEAST_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn counters_stand_at_their_index() {
+        for (index, counter) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(counter as usize, index);
+            assert!(Counter::ALL[..index].iter().all(|other| other.name() != counter.name()));
+        }
     }
 
     #[test]

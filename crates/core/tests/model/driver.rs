@@ -163,6 +163,10 @@ impl Driver {
             "the engine counts {counted} live bytes, the model {}",
             self.shadow.usable
         );
+        let figures = self.engine.figures();
+        assert_eq!(figures.allocated as usize, self.shadow.usable, "{figures:?}");
+        assert_eq!(figures.mapped, figures.active + figures.retained + figures.metadata, "{figures:?}");
+        assert!(figures.allocated <= figures.active && figures.resident <= figures.mapped, "{figures:?}");
         let damage = self.sim.foreign_damage();
         assert!(damage.is_none(), "somebody else's byte below the break is overwritten: {damage:x?}");
     }

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::libc;
 use super::syscall::{self, number as nr, refused};
+use super::tally;
 use super::thread_word::thread_pointer;
 
 /// Memory, files, signal handlers and thread group are shared; the kernel clears and wakes `alive` at the end.
@@ -50,7 +51,7 @@ pub(super) unsafe fn spawn(
         let mut before = 0u64;
         let (all, old) = (&raw const all as usize, &raw mut before as usize);
         syscall::call4(nr::RT_SIGPROCMASK, SIG_SETMASK, all, old, SIGNAL_SET_BYTES);
-        let result = clone(stack, alive, area.addr(), entry);
+        let result = tally::note(nr::CLONE, clone(stack, alive, area.addr(), entry));
         syscall::call4(nr::RT_SIGPROCMASK, SIG_SETMASK, old, 0, SIGNAL_SET_BYTES);
         result
     };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   syscall         the instruction itself, one function per number of arguments
+//!   tally           how often each was made
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
 //!   helper          a thread of the kernel's making, without libc
@@ -19,7 +20,7 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Kernel, Move, Purpose, ThreadMark};
+use crate::{Calls, Kernel, Move, Purpose, SystemCall, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
@@ -29,6 +30,7 @@ pub mod helper;
 mod libc;
 mod program_break;
 mod syscall;
+mod tally;
 mod thread_mark;
 pub mod thread_word;
 mod weak;
@@ -127,6 +129,16 @@ impl Kernel for Linux {
             PURGE_UNKNOWN => try_purge(*self),
             known => known == PURGE_HONEST,
         }
+    }
+
+    fn resident(&self, start: usize, pages: &mut [u8]) -> bool {
+        let len = pages.len() * self.page_size();
+        // SAFETY: [out-argument] the kernel writes one byte per OS page of the range into `pages`
+        !refused(unsafe { syscall::call3(nr::MINCORE, start, len, pages.as_mut_ptr() as usize) })
+    }
+
+    fn calls(&self, call: SystemCall) -> Calls {
+        tally::of(call)
     }
 
     fn name(&self, start: NonNull<u8>, len: usize, name: &'static CStr) {

@@ -1,6 +1,8 @@
-//! The `syscall` instruction, one function per number of arguments, and what its result means.
+//! The `syscall` instruction, one function per number of arguments, and what its result means. Each call is counted.
 
 use core::arch::asm;
+
+use super::tally;
 
 /// Numbers of the x86-64 table (`arch/x86/entry/syscalls/syscall_64.tbl`).
 pub(super) mod number {
@@ -12,6 +14,7 @@ pub(super) mod number {
     pub(in super::super) const RT_SIGPROCMASK: usize = 14;
     pub(in super::super) const SCHED_YIELD: usize = 24;
     pub(in super::super) const MREMAP: usize = 25;
+    pub(in super::super) const MINCORE: usize = 27;
     pub(in super::super) const MADVISE: usize = 28;
     pub(in super::super) const GETPID: usize = 39;
     pub(in super::super) const CLONE: usize = 56;
@@ -50,7 +53,7 @@ pub(super) unsafe fn call0(number: usize) -> usize {
     unsafe {
         asm!("syscall", inlateout("rax") number => result, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -63,7 +66,7 @@ pub(super) unsafe fn call1(number: usize, a: usize) -> usize {
         asm!("syscall", inlateout("rax") number => result, in("rdi") a,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -76,7 +79,7 @@ pub(super) unsafe fn call2(number: usize, a: usize, b: usize) -> usize {
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -89,7 +92,7 @@ pub(super) unsafe fn call3(number: usize, a: usize, b: usize, c: usize) -> usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -102,7 +105,7 @@ pub(super) unsafe fn call4(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -115,7 +118,7 @@ pub(super) unsafe fn call5(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             in("r8") e, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -128,5 +131,5 @@ pub(super) unsafe fn call6(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             in("r8") e, in("r9") f, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
