@@ -5,7 +5,7 @@
 //!                                            everything that has to hold, in one order; exit 1 if anything does not
 //! cargo xtask instructions [--no-install] [--library PATH] [FILTER]
 //!                                            instructions of real programs against glibc, under callgrind
-//! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
+//! cargo xtask soak [OPERATIONS [FIRST_SEED]] the model test at length: 10^9 operations, all processors
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! ```
@@ -38,7 +38,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FILTER]
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
-       cargo xtask soak
+       cargo xtask soak [OPERATIONS [FIRST_SEED]]
        cargo xtask bench [ARGS…]
        cargo xtask archive [--out DIR]";
 
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let done = match verb.as_deref() {
         Some("test") => with_context(&rest, test),
         Some("instructions") => with_context(&rest, instructions::run),
-        Some("soak") => rust_checks::soak(),
+        Some("soak") => rust_checks::soak(&rest),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
         Some("help" | "--help" | "-h") => {

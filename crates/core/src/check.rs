@@ -44,6 +44,60 @@ impl<P: Platform> Engine<P> {
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
     }
 
+    /// The part of the check that costs nothing much, for the page around an address: made to follow every operation of a
+    /// test, so that a violation shows at the operation that caused it.
+    pub fn check_around(&self, address: usize) -> Result<(), Violation> {
+        let Some((page, at)) = self.page_around(address) else { return Ok(()) };
+        equal("page-start", at, at as i64, page.start() as i64)?;
+        let (status, out) = (page.status(), page.out() as i64);
+        let head = page.local.load(Relaxed);
+        let inside = head.addr().wrapping_sub(at) < crate::classes::slices(page.class()) * SLICE;
+        let byte = inside.then(|| self.state_of(page, head.addr())).flatten().map(|byte| byte.load(Relaxed));
+        if !head.is_null() && byte.is_none_or(|byte| byte == state::LIVE) {
+            return Err(Violation {
+                invariant: "page-local: the first free block",
+                address: at,
+                expected: 0,
+                found: 1,
+            });
+        }
+        // SAFETY: [heap-stays] the owner word of a page is a heap's address.
+        let heap = unsafe { Heap::from_owner(page.owner.load(Relaxed)) };
+        let in_bin = core::ptr::eq(self.bin_page(heap, page.class()), page);
+        equal("bin-page: status", at, (status == Status::Current) as i64, in_bin as i64)?;
+        if page.is_stale() {
+            return equal("stale-books: a page in use is stale", at, 0, (status == Status::Current) as i64);
+        }
+        let in_play = page.in_play.load(Relaxed) as i64;
+        // SAFETY: [page-table] the page is in use.
+        let frontier = unsafe { page.record() }.frontier.load(Relaxed) as i64;
+        if out < 0 || in_play > frontier || frontier > page.capacity() as i64 {
+            return Err(Violation { invariant: "page-counter", address: at, expected: out, found: in_play });
+        }
+        equal("in-play: free blocks in the page's list", at, (in_play > out) as i64, !head.is_null() as i64)?;
+        let fires = page.counter.load(Relaxed) <= 0 && (status != Status::Partial || out != 0);
+        equal("page-counter: an event is pending", at, 0, fires as i64)
+    }
+
+    /// The whole check of the page around an address.
+    pub fn check_page_around(&self, address: usize) -> Result<(), Violation> {
+        self.page_around(address).map_or(Ok(()), |(page, at)| self.check_page(page, at))
+    }
+
+    /// The page of blocks that holds an address, and where it starts.
+    fn page_around(&self, address: usize) -> Option<(&PageMeta, usize)> {
+        let mut page = self.map.meta(address)?;
+        if page.owner.load(Relaxed) == owner::INTERIOR {
+            page = self.page(page.slice.load(Relaxed));
+        }
+        let at = address & !(SLICE - 1);
+        match page.owner.load(Relaxed) {
+            owner::NONE | owner::INTERIOR | owner::RUN | owner::DIRECT => None,
+            _ if crate::classes::slices(page.class()) > 1 => Some((page, page.start())),
+            _ => Some((page, at)),
+        }
+    }
+
     fn check_leaf(&self, leaf: &Leaf) -> Result<(usize, usize), Violation> {
         let (mut used, mut free, mut dirty, mut covered) = (0usize, 0usize, 0usize, 0usize);
         for index in 0..LEAF_SLICES {

@@ -1,11 +1,14 @@
 //! The model test: random programs on simulated kernels that fail, compared with a shadow of the heap.
 //!
-//! `BRKMAP_MODEL_OPS` is the number of operations in all, `BRKMAP_MODEL_SEED` the first seed; a failure prints both, and
-//! with them it happens again; `BRKMAP_MODEL_TRACE=1` then says every operation. Addresses, faults, threads and time follow from the seed.
+//! `BRKMAP_MODEL_OPS` is the number of operations in all, `BRKMAP_MODEL_SEED` the first seed, `BRKMAP_MODEL_JOBS` the number
+//! of processes that share the seeds (as many as there are processors). A failure prints its seed, and with it alone it happens again;
+//! `BRKMAP_MODEL_TRACE=1` then says every operation. Addresses, faults, threads and time follow from the seed. A long run
+//! says every ten seconds how far it is.
 
 mod actors;
 mod blocks;
 mod driver;
+mod jobs;
 mod plan;
 mod platform;
 mod random;
@@ -17,9 +20,12 @@ use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
 use brkmap_sys::sim::Call;
 use driver::{Driver, Tally};
+use jobs::Progress;
 
 /// Operations of a seed.
 const RUN: u64 = 20_000;
+/// Seeds that meet everything there is to meet.
+const ENOUGH: u64 = 200;
 
 static SEED: AtomicU64 = AtomicU64::new(0);
 static OPERATION: AtomicU64 = AtomicU64::new(0);
@@ -109,14 +115,20 @@ impl Reach {
 fn the_heap_is_what_the_model_says() {
     let operations = number("BRKMAP_MODEL_OPS", if cfg!(debug_assertions) { 400_000 } else { 10_000_000 });
     let first = number("BRKMAP_MODEL_SEED", 1);
+    let seeds = operations.div_ceil(RUN);
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let jobs = number("BRKMAP_MODEL_JOBS", processors).clamp(1, (seeds / ENOUGH).max(1));
+    if jobs > 1 {
+        return jobs::share(first, seeds, jobs);
+    }
     // SAFETY: the handler makes system calls and formats a line; the process ends after it
     unsafe { signal(11, on_fault as *const () as usize) };
     // An engine is built on the stack before it moves to its box.
-    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(move || run_all(first, operations));
+    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(move || run_all(first, seeds));
     runs.expect("a thread").join().expect("the model holds");
 }
 
-fn run_all(first: u64, operations: u64) {
+fn run_all(first: u64, seeds: u64) {
     let _say = SayIfPanicking;
     std::panic::set_hook(Box::new(|info| {
         let text = info.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
@@ -126,7 +138,7 @@ fn run_all(first: u64, operations: u64) {
         }
     }));
     let mut reach = Reach::default();
-    let seeds = operations.div_ceil(RUN);
+    let mut progress = Progress::new(seeds);
     for seed in first..first + seeds {
         SEED.store(seed, Relaxed);
         let mut driver = Driver::new(seed);
@@ -137,9 +149,10 @@ fn run_all(first: u64, operations: u64) {
         OPERATION.store(RUN, Relaxed);
         driver.finish();
         reach.add(&driver);
+        progress.one_more();
     }
-    if seeds >= 200 {
+    if seeds >= ENOUGH {
         reach.expect_all();
     }
-    println!("{seeds} seeds, {} operations: 0 differences", seeds * RUN);
+    println!("seeds {first} to {}, {} operations: 0 differences", first + seeds - 1, seeds * RUN);
 }
