@@ -19,6 +19,7 @@
 //! | `programs` | scripts: executables that must have been seen with the right malloc |
 //! | `own-malloc` | scripts: executables that bring their own malloc; the library need only be loaded |
 //! | `baseline` | scripts: what the glibc run preloads |
+//! | `calls`, `calls-glibc`, `calls-brkmap` | programs under strace: which calls for memory each phase makes (`calls.rs`) |
 
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +39,9 @@ const KEYS: &[&str] = &[
     "own-malloc",
     "baseline",
     "inject",
+    "calls",
+    "calls-glibc",
+    "calls-brkmap",
 ];
 
 /// The parsed comment.

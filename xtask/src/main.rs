@@ -12,14 +12,15 @@
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
 //! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
-//! fault programs, the ways of linking, the real programs, and library and command beside other tools. `FILTER` is a
-//! substring of a check's name as the output shows it (`c/errno`, `programs/git`).
+//! fault programs, the programs whose calls are traced, the ways of linking, the real programs, and library and command
+//! beside other tools. `FILTER` is a substring of a check's name as the output shows it (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
 
 mod archive;
 mod behaviour;
 mod beside;
+mod calls;
 mod context;
 mod faults;
 mod header;
@@ -98,6 +99,7 @@ fn test(context: &mut Context) -> Result<bool, String> {
     symbols::run(context);
     behaviour::run(context);
     faults::run(context);
+    calls::run(context);
     link::run(context);
     programs::run(context);
     beside::run(context);
