@@ -49,6 +49,7 @@ pub(crate) fn run(context: &mut Context) {
 pub(crate) fn soak(args: &[String]) -> Result<bool, String> {
     let mut cargo = cargo(root()?);
     cargo.args(["test", "--locked", "--release", "-p", "brkmap-core", "--test", "model", "--", "--nocapture"]);
+    cargo.args(["--exact", "the_heap_is_what_the_model_says"]);
     if args.len() > 2 {
         return Err("usage: cargo xtask soak [OPERATIONS [FIRST_SEED]]".into());
     }

@@ -1,7 +1,9 @@
 //! The invariants as code: `check_all` walks everything and compares. For tests, on an engine that no other thread uses
-//! at the moment; it changes nothing.
+//! at the moment; it changes nothing. That the counters agree with the records is [counters].
 
 use core::sync::atomic::Ordering::Relaxed;
+
+use brkmap_wire::Counter;
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
@@ -25,6 +27,19 @@ pub struct Violation {
     pub found: i64,
 }
 
+/// What the leaves add up to.
+#[derive(Default)]
+struct Sums {
+    /// Slices.
+    owned: usize,
+    used: usize,
+    dirty: usize,
+    run_bytes: usize,
+    /// Live direct mappings.
+    direct: usize,
+    direct_bytes: usize,
+}
+
 fn equal(invariant: &'static str, address: usize, expected: i64, found: i64) -> Result<(), Violation> {
     if expected == found { Ok(()) } else { Err(Violation { invariant, address, expected, found }) }
 }
@@ -33,14 +48,20 @@ impl<P: Platform> Engine<P> {
     /// Checks every invariant that can be read off the records. The first violation, if there is one.
     pub fn check_all(&self) -> Result<(), Violation> {
         let (used, dirty) = self.with_spans(|spans| (spans.used, spans.dirty));
-        let (mut used_found, mut dirty_found) = (0, 0);
+        let mut sums = Sums::default();
         for leaf in self.map.leaves() {
-            let (leaf_used, leaf_dirty) = self.check_leaf(leaf)?;
-            used_found += leaf_used;
-            dirty_found += leaf_dirty;
+            self.check_leaf(leaf, &mut sums)?;
         }
-        equal("span-bits: used slices", 0, used as i64, used_found as i64)?;
-        equal("span-bits: dirty slices", 0, dirty as i64, dirty_found as i64)?;
+        equal("span-bits: used slices", 0, used as i64, sums.used as i64)?;
+        equal("span-bits: dirty slices", 0, dirty as i64, sums.dirty as i64)?;
+        let counter = |name: &'static str, counter: Counter, found: usize| {
+            equal(name, 0, self.counter(counter) as i64, found as i64)
+        };
+        counter("counters: owned bytes", Counter::OwnedBytes, sums.owned * SLICE)?;
+        counter("counters: used bytes", Counter::UsedSliceBytes, sums.used * SLICE)?;
+        counter("counters: bytes of runs", Counter::RunLiveBytes, sums.run_bytes)?;
+        counter("counters: direct mappings", Counter::DirectLive, sums.direct)?;
+        counter("counters: bytes of direct mappings", Counter::DirectLiveBytes, sums.direct_bytes)?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
     }
 
@@ -98,8 +119,8 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    fn check_leaf(&self, leaf: &Leaf) -> Result<(usize, usize), Violation> {
-        let (mut used, mut free, mut dirty, mut covered) = (0usize, 0usize, 0usize, 0usize);
+    fn check_leaf(&self, leaf: &Leaf, sums: &mut Sums) -> Result<(), Violation> {
+        let (mut free, mut dirty, mut covered) = (0usize, 0usize, 0usize);
         for index in 0..LEAF_SLICES {
             let at = slice_address(leaf.first_slice() + index as u32);
             let (owned, is_free, is_dirty) = (leaf.owned.get(index), leaf.free.get(index), leaf.dirty.get(index));
@@ -108,8 +129,13 @@ impl<P: Platform> Engine<P> {
             }
             free += is_free as usize;
             dirty += is_dirty as usize;
+            sums.owned += owned as usize;
             let page = &leaf.metas[index];
             let word = page.owner.load(Relaxed);
+            if leaf.direct.get(index) {
+                sums.direct += 1;
+                sums.direct_bytes += page.span_bytes();
+            }
             if !owned || is_free {
                 equal(
                     "span-bits: a free slice has no page",
@@ -119,13 +145,16 @@ impl<P: Platform> Engine<P> {
                 )?;
                 continue;
             }
-            used += 1;
+            sums.used += 1;
             if covered > 0 {
                 covered -= 1;
                 continue;
             }
             covered = match word {
-                owner::RUN => page.span_bytes() / SLICE - 1,
+                owner::RUN => {
+                    sums.run_bytes += page.span_bytes();
+                    page.span_bytes() / SLICE - 1
+                }
                 owner::NONE | owner::INTERIOR | owner::DIRECT => {
                     return Err(Violation {
                         invariant: "span-bits: a used slice has a page",
@@ -152,7 +181,8 @@ impl<P: Platform> Engine<P> {
             leaf.dirty_slices.load(Relaxed) as i64,
             dirty as i64,
         )?;
-        Ok((used, dirty))
+        sums.dirty += dirty;
+        Ok(())
     }
 
     fn check_page(&self, page: &PageMeta, at: usize) -> Result<(), Violation> {

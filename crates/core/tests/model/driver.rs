@@ -62,6 +62,11 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(seed: u64) -> Driver {
         let (plan, sim) = Plan::new(seed);
+        Driver::on(seed, plan, sim)
+    }
+
+    /// A run on this kernel.
+    pub(crate) fn on(seed: u64, plan: Plan, sim: Sim) -> Driver {
         let engine = Stage::engine(sim.clone());
         let mut driver = Driver {
             engine,

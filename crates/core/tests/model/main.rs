@@ -9,12 +9,14 @@ mod actors;
 mod blocks;
 mod driver;
 mod jobs;
+mod keeps;
 mod plan;
 mod platform;
 mod random;
 mod shadow;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
@@ -121,33 +123,39 @@ fn the_heap_is_what_the_model_says() {
     if jobs > 1 {
         return jobs::share(first, seeds, jobs);
     }
+    on_large_stack(move || run_all(first, seeds));
+}
+
+/// An engine is built on the stack before it moves to its box.
+/// One at a time: where a run is stands in statics.
+fn on_large_stack(run: impl FnOnce() + Send + 'static) {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the handler makes system calls and formats a line; the process ends after it
     unsafe { signal(11, on_fault as *const () as usize) };
-    // An engine is built on the stack before it moves to its box.
-    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(move || run_all(first, seeds));
+    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(run);
     runs.expect("a thread").join().expect("the model holds");
+}
+
+/// All operations of a seed.
+fn run_seed(seed: u64, mut driver: Driver) -> Driver {
+    SEED.store(seed, Relaxed);
+    for operation in 0..RUN {
+        OPERATION.store(operation, Relaxed);
+        driver.step();
+    }
+    OPERATION.store(RUN, Relaxed);
+    driver.finish();
+    driver
 }
 
 fn run_all(first: u64, seeds: u64) {
     let _say = SayIfPanicking;
-    std::panic::set_hook(Box::new(|info| {
-        let text = info.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
-        // The misuse at the end of each run is meant.
-        if !text.starts_with(brkmap_sys::sim::ABORTED) || OPERATION.load(Relaxed) < RUN {
-            eprintln!("{info}");
-        }
-    }));
+    quiet_about_misuse();
     let mut reach = Reach::default();
     let mut progress = Progress::new(seeds);
     for seed in first..first + seeds {
-        SEED.store(seed, Relaxed);
-        let mut driver = Driver::new(seed);
-        for operation in 0..RUN {
-            OPERATION.store(operation, Relaxed);
-            driver.step();
-        }
-        OPERATION.store(RUN, Relaxed);
-        driver.finish();
+        let driver = run_seed(seed, Driver::new(seed));
         reach.add(&driver);
         progress.one_more();
     }
@@ -155,4 +163,14 @@ fn run_all(first: u64, seeds: u64) {
         reach.expect_all();
     }
     println!("seeds {first} to {}, {} operations: 0 differences", first + seeds - 1, seeds * RUN);
+}
+
+fn quiet_about_misuse() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+        // The misuse at the end of each run is meant.
+        if !text.starts_with(brkmap_sys::sim::ABORTED) || OPERATION.load(Relaxed) < RUN {
+            eprintln!("{info}");
+        }
+    }));
 }
