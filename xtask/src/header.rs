@@ -16,6 +16,7 @@
 //! | `user` | `nobody`: run as that user when the caller is root |
 //! | `env` | `NAME=value` for the run |
 //! | `inject` | fault programs: `call=ERROR …`, each such call of the library fails in turn |
+//! | `inject-always` | the same, all such calls of the library fail |
 //! | `programs` | scripts: executables that must have been seen with the right malloc |
 //! | `own-malloc` | scripts: executables that bring their own malloc; the library need only be loaded |
 //! | `baseline` | scripts: what the glibc run preloads |
@@ -39,6 +40,7 @@ const KEYS: &[&str] = &[
     "own-malloc",
     "baseline",
     "inject",
+    "inject-always",
     "calls",
     "calls-glibc",
     "calls-brkmap",
