@@ -22,6 +22,9 @@ fn one_fault(bench: &Bench, source: &Path) -> Vec<Note> {
         Err(why) => return vec![Note::Done(stem(source), Err(why), Duration::ZERO)],
     };
     let mut notes = behaviour::one_program(bench, source);
+    if bench.extended {
+        return notes;
+    }
     for (key, how, label) in [("inject", None, ""), ("inject-always", Some("always"), "always ")] {
         for injection in header.words(key) {
             let start = Instant::now();

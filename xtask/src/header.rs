@@ -15,6 +15,7 @@
 //! | `preload` | companion libraries (`lib_*.c`) to preload behind the library |
 //! | `user` | `nobody`: run as that user when the caller is root |
 //! | `env` | `NAME=value` for the run |
+//! | `extended` | `NAME=value …`: the full size, for `cargo xtask extended`; the test command runs the program without |
 //! | `inject` | fault programs: `call=ERROR …`, each such call of the library fails in turn |
 //! | `inject-always` | the same, all such calls of the library fail |
 //! | `programs` | scripts: executables that must have been seen with the right malloc |
@@ -36,6 +37,7 @@ const KEYS: &[&str] = &[
     "preload",
     "user",
     "env",
+    "extended",
     "programs",
     "own-malloc",
     "baseline",

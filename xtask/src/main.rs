@@ -6,6 +6,8 @@
 //! cargo xtask instructions [--no-install] [--library PATH] [FILTER]
 //!                                            instructions of real programs against glibc, under callgrind
 //! cargo xtask soak [OPERATIONS [FIRST_SEED]] the model test at length: 10^9 operations, all processors
+//! cargo xtask extended [--no-install] [--library PATH] [FILTER]
+//!                                            the programs that have a full size (`extended:`), at that size; minutes each
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! ```
@@ -40,6 +42,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FILTER]
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak [OPERATIONS [FIRST_SEED]]
+       cargo xtask extended [--no-install] [--library PATH] [FILTER]
        cargo xtask bench [ARGS…]
        cargo xtask archive [--out DIR]";
 
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match verb.as_deref() {
         Some("test") => with_context(&rest, test),
         Some("instructions") => with_context(&rest, instructions::run),
+        Some("extended") => with_context(&rest, extended),
         Some("soak") => rust_checks::soak(&rest),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
@@ -103,6 +107,14 @@ fn test(context: &mut Context) -> Result<bool, String> {
     link::run(context);
     programs::run(context);
     beside::run(context);
+    context.report.finish()
+}
+
+/// What is too long for every day.
+fn extended(context: &mut Context) -> Result<bool, String> {
+    context.extended = true;
+    behaviour::run(context);
+    faults::run(context);
     context.report.finish()
 }
 

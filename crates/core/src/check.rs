@@ -1,5 +1,5 @@
 //! The invariants as code: `check_all` walks everything and compares. For tests, on an engine that no other thread uses
-//! at the moment; it changes nothing. That the counters agree with the records is [counters].
+//! at the moment; it changes nothing. That the counters agree with the records is [counters-agree].
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -57,11 +57,11 @@ impl<P: Platform> Engine<P> {
         let counter = |name: &'static str, counter: Counter, found: usize| {
             equal(name, 0, self.counter(counter) as i64, found as i64)
         };
-        counter("counters: owned bytes", Counter::OwnedBytes, sums.owned * SLICE)?;
-        counter("counters: used bytes", Counter::UsedSliceBytes, sums.used * SLICE)?;
-        counter("counters: bytes of runs", Counter::RunLiveBytes, sums.run_bytes)?;
-        counter("counters: direct mappings", Counter::DirectLive, sums.direct)?;
-        counter("counters: bytes of direct mappings", Counter::DirectLiveBytes, sums.direct_bytes)?;
+        counter("counters-agree: owned bytes", Counter::OwnedBytes, sums.owned * SLICE)?;
+        counter("counters-agree: used bytes", Counter::UsedSliceBytes, sums.used * SLICE)?;
+        counter("counters-agree: bytes of runs", Counter::RunLiveBytes, sums.run_bytes)?;
+        counter("counters-agree: direct mappings", Counter::DirectLive, sums.direct)?;
+        counter("counters-agree: bytes of direct mappings", Counter::DirectLiveBytes, sums.direct_bytes)?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
     }
 
