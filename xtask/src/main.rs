@@ -129,3 +129,19 @@ fn with_context(args: &[String], task: fn(&mut Context) -> Result<bool, String>)
     context.clean();
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn what_the_checklist_names_exists() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+        let text = std::fs::read_to_string(tests.join("CHECKLIST.md")).unwrap();
+        let links: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert!(links.len() > 50, "only {} links found: the search is broken", links.len());
+        let missing: Vec<_> = links.iter().filter(|link| !tests.join(link).exists()).collect();
+        assert!(missing.is_empty(), "tests/CHECKLIST.md names files that do not exist: {missing:?}");
+        assert!(!text.contains("- [ ]"), "a row is not done");
+    }
+}
