@@ -21,6 +21,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("readelf", "binutils"),
     ("setpriv", "util-linux"),
     ("prlimit", "util-linux"),
+    ("setarch", "util-linux"),
+    ("unshare", "util-linux"),
     ("valgrind", "valgrind"),
     ("strace", "strace"),
     ("script", "bsdutils"),

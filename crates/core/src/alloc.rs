@@ -112,6 +112,11 @@ impl<P: Platform> Engine<P> {
     #[cold]
     #[inline(never)]
     fn die_corrupted(&self, block: *mut Block) -> *mut u8 {
+        if self.mend_torn(block.addr())
+            && let Some(page) = self.map.meta(block.addr())
+        {
+            return self.allocate_slow(page.block_size.load(Relaxed) as usize, page.class());
+        }
         // The compiler must not see that this never comes back, or what it would return: it would call it instead of jumping,
         // and give `malloc` a frame for that.
         if opaque(block.addr()) != 0 {
@@ -198,7 +203,7 @@ impl<P: Platform> Engine<P> {
             let byte = page.state(((offset as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize);
             let was = byte.load(Relaxed);
             if was == state::LIVE {
-                return self.die_corrupted(block);
+                return self.mend_or_die(block, class, bytes, fill);
             }
             bin.list.store((*block).next(), Relaxed);
             byte.store(state::LIVE, Relaxed);
@@ -212,6 +217,13 @@ impl<P: Platform> Engine<P> {
             unsafe { block.cast::<u8>().write_bytes(0, dirty) };
         }
         block.cast()
+    }
+
+    /// A block that is to be handed out is LIVE: the fork that this process came from explains it, or misuse.
+    #[cold]
+    #[inline(never)]
+    fn mend_or_die(&self, block: *mut Block, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
+        if self.mend_torn(block.addr()) { self.allocate_medium(class, bytes, fill) } else { self.die_corrupted(block) }
     }
 
     /// `detach`, for the empty page too (which is never written).

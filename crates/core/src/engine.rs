@@ -134,6 +134,8 @@ pub struct Engine<P: Platform> {
     pub(crate) forking: AtomicU32,
     /// Which locks that thread held before `fork` began (it forks in a signal handler): bits of `fork::held`.
     pub(crate) fork_held: AtomicU32,
+    /// In the child of a fork: blocks that threads which are not there may have left in a list and LIVE (`fork`).
+    pub(crate) torn: AtomicU32,
 }
 
 // SAFETY: [store-lock] `spans` is touched under `store_lock` alone (see `with_spans`); the rest are atomics and locks.
@@ -187,6 +189,7 @@ impl<P: Platform> Engine<P> {
             helper: Helper::new(),
             forking: AtomicU32::new(0),
             fork_held: AtomicU32::new(0),
+            torn: AtomicU32::new(0),
         }
     }
 

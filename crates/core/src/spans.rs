@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Origin;
 use crate::page_map::{Leaf, WORDS};
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
@@ -239,7 +239,7 @@ impl<P: Platform> Engine<P> {
         let end = first as usize + slices;
         while (at as usize) < end {
             if self.map.leaf(at).is_none() {
-                let fresh = self.map_metadata(spans, size_of::<Leaf>()).map(|memory| memory.cast());
+                let fresh = self.first_leaf(spans, at).or_else(|| self.fresh_leaf(spans));
                 let Some(memory) = fresh.or_else(|| spans.spare_leaf.take()) else { return false };
                 // SAFETY: [leaf-stays] fresh zeros that are never unmapped; no leaf was there, and [store-lock] is held.
                 unsafe { self.map.link(at, memory) };
@@ -247,6 +247,29 @@ impl<P: Platform> Engine<P> {
             at = (at / LEAF_SLICES as u32 + 1) * LEAF_SLICES as u32;
         }
         true
+    }
+
+    fn fresh_leaf(&self, spans: &mut Spans) -> Option<NonNull<Leaf>> {
+        self.map_metadata(spans, size_of::<Leaf>()).map(NonNull::cast)
+    }
+
+    /// The first leaf comes in one mapping with a second one, for the part of the address space in which the kernel puts
+    /// mappings: so the first block with a mapping of its own costs one `mmap`, as people who trace a program expect.
+    fn first_leaf(&self, spans: &mut Spans, slice: u32) -> Option<NonNull<Leaf>> {
+        if self.map.leaves().next().is_some() {
+            return None;
+        }
+        let first = self.map_metadata(spans, 2 * size_of::<Leaf>())?.cast::<Leaf>();
+        // SAFETY: [fresh-mapping] room for two leaves was mapped.
+        let second = unsafe { first.add(1) };
+        let near = slice_of(second.addr().get());
+        if near as usize / LEAF_SLICES == slice as usize / LEAF_SLICES {
+            spans.spare_leaf = Some(second);
+        } else {
+            // SAFETY: [leaf-stays] fresh zeros that are never unmapped; there is no leaf at all yet, and [store-lock] is held.
+            unsafe { self.map.link(near, second) };
+        }
+        Some(first)
     }
 
     /// Makes sure that the next leaf that is needed does not fail for want of memory.

@@ -180,6 +180,15 @@ pub trait Kernel: Sync {
         false
     }
 
+    /// A thread made by [`spawn`](Kernel::spawn) needs no rights: it gives up what it can of those it was started with.
+    fn shed_rights(&self) {}
+
+    /// Has the process changed its user since that thread was started? libc changes the credentials of each thread that it
+    /// knows, and it does not know this one, which has to end then. `false` when in doubt.
+    fn rights_changed(&self) -> bool {
+        false
+    }
+
     /// The calling thread's id; never 0, below 2^30.
     fn thread_id(&self) -> u32;
 

@@ -190,6 +190,14 @@ impl Kernel for Linux {
         unsafe { syscall::call3(nr::FUTEX, word.as_ptr() as usize, FUTEX_WAKE_PRIVATE, count) };
     }
 
+    fn shed_rights(&self) {
+        helper::shed_rights();
+    }
+
+    fn rights_changed(&self) -> bool {
+        helper::rights_changed(self.process_id())
+    }
+
     fn thread_id(&self) -> u32 {
         // SAFETY: [no-memory-effect] takes no argument
         let result = unsafe { syscall::call0(nr::GETTID) };

@@ -19,11 +19,13 @@ pub(super) mod number {
     pub(in super::super) const GETPID: usize = 39;
     pub(in super::super) const CLONE: usize = 56;
     pub(in super::super) const EXIT: usize = 60;
+    pub(in super::super) const CAPSET: usize = 126;
     pub(in super::super) const PRCTL: usize = 157;
     pub(in super::super) const GETTID: usize = 186;
     pub(in super::super) const FUTEX: usize = 202;
     pub(in super::super) const CLOCK_GETTIME: usize = 228;
     pub(in super::super) const TGKILL: usize = 234;
+    pub(in super::super) const PRLIMIT64: usize = 302;
     pub(in super::super) const GETRANDOM: usize = 318;
 }
 

@@ -261,6 +261,10 @@ impl Kernel for Sim {
 
     unsafe fn move_break(&self, delta: isize) -> Option<usize> {
         let mut state = self.state();
+        if delta < 0 && state.faults.strikes(Call::ShrinkBreak) {
+            state.faults.note_refusal(Call::ShrinkBreak);
+            return None;
+        }
         if state.faults.strikes(Call::MoveBreak) {
             if delta > 0 && state.choices.below(2) == 0 {
                 // Partly done: the memory is there, and somebody else moved on before we could look.
