@@ -23,9 +23,23 @@ static void on_signal(int number)
 
 static void *second(void *argument)
 {
+    sigset_t none;
+    sigemptyset(&none);
     own[1] = (pid_t)syscall(SYS_gettid);
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, &none, NULL), 0);
     while (!*(volatile int *)argument) usleep(1000);
     return NULL;
+}
+
+/* It is known before it can handle a signal. */
+static void start_second(pthread_t *thread, void *stop)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &all, &before), 0);
+    CHECK_EQ(pthread_create(thread, NULL, second, stop), 0);
+    while (!own[1]) usleep(1000);
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
 }
 
 int main(void)
@@ -37,8 +51,7 @@ int main(void)
     own[0] = getpid();
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) CHECK_EQ(sigaction(signals[i], &action, NULL), 0);
     CHECK_EQ(sigaction(SIGRTMIN + 3, &action, NULL), 0);
-    CHECK_EQ(pthread_create(&thread, NULL, second, (void *)&stop), 0);
-    while (!own[1]) usleep(1000);
+    start_second(&thread, (void *)&stop);
 
     struct itimerval profile = {{0, 1000}, {0, 1000}};
     CHECK_EQ(setitimer(ITIMER_PROF, &profile, NULL), 0);
@@ -73,8 +86,7 @@ int main(void)
         own[1] = 0;
         CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
         CHECK(handled > had);
-        CHECK_EQ(pthread_create(&thread, NULL, second, (void *)&stop), 0);
-        while (!own[1]) usleep(1000);
+        start_second(&thread, (void *)&stop);
     }
     CHECK_EQ(timer_delete(timer), 0);
     stop = 1;
