@@ -117,7 +117,7 @@ impl<P: Platform> Engine<P> {
     /// Is more loose than the budget allows?
     fn is_over_budget(&self) -> bool {
         let loose = self.loosened.load(Relaxed) * SLICE + self.dirty_hint.load(Relaxed) * SLICE;
-        loose > policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
+        loose > self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
     }
 
     /// Called where blocks were freed, outside all locks: starts the helper if enough waits.
@@ -161,6 +161,21 @@ impl<P: Platform> Engine<P> {
         }
         if self.helper.process.load(Relaxed) != self.kernel().process_id() {
             self.helper.forget();
+        }
+    }
+
+    /// Memory became short: the helper comes at once, if there can be one. Inside the store's lock, too.
+    pub(crate) fn call_helper(&self) {
+        let helper = &self.helper;
+        if self.forking.load(Relaxed) != 0
+            || helper.forbidden.load(Relaxed) != 0
+            || !self.can_return()
+            || helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err()
+        {
+            return;
+        }
+        if !self.start_helper() {
+            helper.state.store(ABSENT, Release);
         }
     }
 
@@ -227,11 +242,12 @@ impl<P: Platform> Engine<P> {
 
     /// One look over everything. What could go back is only counted until it is over the budget.
     fn look(&self) -> Found {
+        self.look_around();
         self.loosened.store(0, Relaxed);
-        let over = self.helper.over.load(Relaxed) != 0;
+        let over = self.helper.over.load(Relaxed) != 0 || self.is_tight();
         let heaps = self.look_over(if over { Effort::Idle } else { Effort::Count });
         let store = self.look_at_store();
-        let budget = policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
+        let budget = self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
         let found = Found { waiting: heaps.waiting + store.waiting, returned: heaps.returned + store.returned };
         let goes_on = found.waiting > budget || (over && heaps.waiting != 0);
         self.helper.over.store(goes_on as u32, Relaxed);
@@ -240,7 +256,7 @@ impl<P: Platform> Engine<P> {
 
     /// Plans the pause after the helper: short after it was of use, longer each time it was not.
     fn rest(&self, now: u64, useful: bool) {
-        let pause = policy::pause_after(self.helper.pause.load(Relaxed), useful);
+        let pause = self.pause_limit(policy::pause_after(self.helper.pause.load(Relaxed), useful));
         self.helper.pause.store(pause, Relaxed);
         self.helper.not_before.store(now + pause, Relaxed);
     }

@@ -9,9 +9,11 @@
 #![allow(clippy::missing_safety_doc)]
 
 // Pure: numbers in, numbers out.
+pub mod cgroup;
 pub mod classes;
 pub mod config;
 pub mod geometry;
+pub mod head_room;
 pub mod policy;
 pub mod request;
 
@@ -42,6 +44,7 @@ mod helper;
 mod idle;
 mod pages;
 mod perturb;
+mod pressure;
 mod publish;
 mod realloc;
 mod refill;

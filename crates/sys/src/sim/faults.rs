@@ -17,9 +17,11 @@ pub enum Call {
     MoveBreak,
     /// `spawn`.
     Spawn,
+    /// `read_file`: refused, or (by the seed) after a part.
+    ReadFile,
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 8;
 
 /// When a call fails; counted from the moment the plan is made, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
