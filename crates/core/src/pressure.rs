@@ -118,11 +118,12 @@ impl<P: Platform> Engine<P> {
         (spans.used + spans.dirty) * SLICE + self.counter(Counter::DirectLiveBytes) as usize
     }
 
-    /// Slices were taken that are not resident yet.
+    /// `fresh` bytes of slices were taken that are not resident yet.
     #[inline]
-    pub(crate) fn note_growth(&self, spans: &mut Spans) {
-        if self.has(spans) >= self.gauge.watch.load(Relaxed) {
-            self.weigh(spans, 0);
+    pub(crate) fn note_growth(&self, spans: &mut Spans, fresh: usize) {
+        let has = self.has(spans);
+        if has >= self.gauge.watch.load(Relaxed) {
+            self.weigh(spans, has, fresh);
         }
     }
 
@@ -132,7 +133,7 @@ impl<P: Platform> Engine<P> {
         let used = self.counter(Counter::UsedSliceBytes) + self.counter(Counter::DirectLiveBytes);
         let has = used as usize + self.dirty_hint.load(Relaxed) * SLICE;
         if has.saturating_add(bytes) >= self.gauge.watch.load(Relaxed) {
-            self.with_spans(|spans| self.weigh(spans, bytes));
+            self.with_spans(|spans| self.weigh(spans, self.has(spans).saturating_add(bytes), bytes));
         }
     }
 
@@ -140,24 +141,25 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn look_around(&self) {
         if self.gauge.watch.load(Relaxed) != NEVER {
             self.with_spans(|spans| {
-                if self.has(spans) >= head_room::FIRST_LOOK {
-                    self.weigh(spans, 0);
+                let has = self.has(spans);
+                if has >= head_room::FIRST_LOOK {
+                    self.weigh(spans, has, 0);
                 }
             });
         }
     }
 
-    /// The process is about to have `more` bytes: how scarce is memory now? Where it is, what is free goes back first.
+    /// The process has, or is about to have, `has` bytes, of which it will touch `fresh` only now: how scarce is memory?
+    /// Where it is, what is free goes back first.
     #[cold]
     #[inline(never)]
-    fn weigh(&self, spans: &mut Spans, more: usize) {
+    fn weigh(&self, spans: &mut Spans, has: usize, fresh: usize) {
         if self.gauge.watch.load(Relaxed) == NEVER {
             return;
         }
-        let has = self.has(spans).saturating_add(more);
         let now = self.kernel().now_ms().max(1);
         if spans.outlook.read_at == 0 || now - spans.outlook.read_at.min(now) >= head_room::PAUSE_MS {
-            self.read_group(spans, has, now);
+            self.read_group(spans, has, fresh, now);
         } else if spans.outlook.room.is_some_and(|room| room.after(has.saturating_sub(spans.outlook.had)).is_little()) {
             self.set_supply(Supply::Tight, has);
         } else if !self.is_tight() {
@@ -179,14 +181,15 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Reads the group's files and decides. Refused, or without a limit anywhere: never again.
-    fn read_group(&self, spans: &mut Spans, has: usize, now: u64) {
+    fn read_group(&self, spans: &mut Spans, has: usize, fresh: usize, now: u64) {
         let before = self.supply();
         let outlook = &mut spans.outlook;
         let asked = self.ask_group(outlook, now);
         outlook.read_at = now;
         match asked {
             Ok((room, stall)) => {
-                (outlook.had, outlook.room) = (has, room);
+                (outlook.had, outlook.room) = (has - fresh, room);
+                let room = room.map(|room| room.after(fresh));
                 let step = room.map_or(head_room::FIRST_LOOK, Room::step);
                 self.set_supply(head_room::supply(before, room, stall), has.saturating_add(step));
             }

@@ -168,7 +168,7 @@ impl<P: Platform> Engine<P> {
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
         if dirty < slices {
-            self.note_growth(spans);
+            self.note_growth(spans, (slices - dirty) * SLICE);
         }
         Span { first, zero: dirty == 0 }
     }
