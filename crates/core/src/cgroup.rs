@@ -36,11 +36,14 @@ impl<const N: usize> Lines<N> {
         Lines { line: [0; N], len: 0, too_long: false }
     }
 
-    /// Takes the next piece; `each` gets every line that ends in it, without its end.
-    pub fn feed(&mut self, piece: &[u8], each: &mut dyn FnMut(&[u8])) {
+    /// Takes the next piece; `each` gets every line that ends in it, without its end, until it answers `false`. That is the
+    /// answer then: no more is wanted.
+    pub fn feed(&mut self, piece: &[u8], each: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         for &byte in piece {
             if byte == b'\n' {
-                self.end(each);
+                if !self.end(each) {
+                    return false;
+                }
             } else if self.len < N {
                 self.line[self.len] = byte;
                 self.len += 1;
@@ -48,14 +51,15 @@ impl<const N: usize> Lines<N> {
                 self.too_long = true;
             }
         }
+        true
     }
 
     /// The file has ended: what stands behind its last line end is a line too.
-    pub fn end(&mut self, each: &mut dyn FnMut(&[u8])) {
-        if self.len > 0 && !self.too_long {
-            each(&self.line[..self.len]);
-        }
-        (self.len, self.too_long) = (0, false);
+    pub fn end(&mut self, each: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        let is_line = self.len > 0 && !self.too_long;
+        let len = core::mem::take(&mut self.len);
+        self.too_long = false;
+        !is_line || each(&self.line[..len])
     }
 }
 
@@ -207,8 +211,13 @@ mod tests {
     fn lines<const N: usize>(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
         let mut lines = Lines::<N>::new();
-        pieces.iter().for_each(|piece| lines.feed(piece, &mut |line| found.push(line.to_vec())));
-        lines.end(&mut |line| found.push(line.to_vec()));
+        let mut each = |line: &[u8]| {
+            found.push(line.to_vec());
+            line != b"enough"
+        };
+        if pieces.iter().all(|piece| lines.feed(piece, &mut each)) {
+            lines.end(&mut each);
+        }
         found
     }
 
@@ -230,6 +239,7 @@ mod tests {
         }
         assert_eq!(lines::<3>(&[b"abcd\nxyz\nabc", b"d\n"]), [b"xyz"]);
         assert!(lines::<3>(&[]).is_empty());
+        assert_eq!(lines::<8>(&[b"one\nenough\nmore\n", b"more\n"]), [&b"one"[..], b"enough"]);
     }
 
     #[test]
@@ -348,6 +358,7 @@ mod tests {
                     let paths: Vec<_> = (0..LEVELS + 1).map_while(|level| file(&group, level)).collect();
                     assert!(paths.iter().all(|path| path.starts_with("/sys/fs/cgroup") && !path.contains("/../")));
                 }
+                true
             };
             let cut = next() as usize % (text.len() + 1);
             lines.feed(&text[..cut], &mut look);

@@ -10,8 +10,9 @@
 //! It is over when half as much again is left and the stalls are below half of that. Without the difference each giving
 //! back would end the state and each free would bring it back.
 
-/// Bytes that a process has before somebody looks for a control group: below, nothing that we could give back matters.
-pub const FIRST_LOOK: usize = 8 << 20;
+/// Bytes that a process has before somebody looks for a control group: below, what we could give back matters little, and
+/// the look, some 80 microseconds, is small beside the time it takes to touch them.
+pub const FIRST_LOOK: usize = 16 << 20;
 /// Time between two readings, in ms, at least. A reading takes some tens of microseconds.
 pub const PAUSE_MS: u64 = 50;
 /// Stalls from which on memory is tight, in hundredths of a per cent of the time.

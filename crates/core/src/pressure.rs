@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What is asked of the kernel's files, and when it is little, are the rules of `cgroup` and `head_room`. A process learns
-//! of its group when it has 8 MiB; where there is no limit, or no file to read, that was all: `watch` is out of reach from
+//! of its group when it has 16 MiB; where there is no limit, or no file to read, that was all: `watch` is out of reach from
 //! then on. With a limit, the files are read again each time the process has grown by half of what separates it from
 //! "little", or while something waits to go back; never more often than every 50 ms, and in between our own growth is
 //! counted against what was left.
@@ -231,6 +231,7 @@ impl<P: Platform> Engine<P> {
             {
                 found = outlook.group.set(version, path).then_some(version);
             }
+            true
         };
         let read = self.kernel().read_file(c"/proc/self/cgroup", &mut |piece| lines.feed(piece, &mut look));
         lines.end(&mut look);
@@ -294,7 +295,10 @@ impl<P: Platform> Engine<P> {
     fn stall_at(&self, group: &Group, level: usize) -> Option<Stall> {
         let mut found = None;
         if group.version() == Version::Two {
-            self.ask(group, level, "memory.pressure", &mut |line| found = found.or_else(|| cgroup::stall(line)));
+            self.ask(group, level, "memory.pressure", &mut |line| {
+                found = found.or_else(|| cgroup::stall(line));
+                found.is_none()
+            });
         }
         found
     }
@@ -307,6 +311,7 @@ impl<P: Platform> Engine<P> {
                 Some(name) => cgroup::amount_of(name.as_bytes(), line),
                 None => cgroup::amount(line),
             });
+            found.is_none()
         });
         match (read, found) {
             (FileRead::Done, Some(amount)) => Ok(Answer::Amount(amount)),
@@ -316,12 +321,19 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    fn ask(&self, group: &Group, level: usize, file: &str, each: &mut dyn FnMut(&[u8])) -> FileRead {
+    /// Reads a file of a level, line by line, while `each` wants more.
+    fn ask(&self, group: &Group, level: usize, file: &str, each: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
         let mut buffer = [0; FILE];
         let Some(path) = group.file(level, file, &mut buffer) else { return FileRead::Missing };
         let mut lines = Lines::<120>::new();
-        let read = self.kernel().read_file(path, &mut |piece| lines.feed(piece, each));
-        lines.end(each);
+        let mut more = true;
+        let read = self.kernel().read_file(path, &mut |piece| {
+            more = lines.feed(piece, each);
+            more
+        });
+        if more {
+            lines.end(each);
+        }
         read
     }
 }

@@ -129,9 +129,9 @@ fn without_a_limit_there_is_one_look_and_then_none() {
     on_large_stack(|| {
         let mut bench = Bench::limited(0, 4 * MIB);
         bench.file(&format!("{TWO}/memory.max"), "max\n");
-        bench.take(5);
+        bench.take(12);
         assert_eq!(bench.reads(), 0, "a small process opens no file");
-        bench.take(5);
+        bench.take(8);
         // The list of groups, and two limits on the group's level; what is not there was asked for as well.
         let after = bench.reads();
         assert!(after > 0 && after < 10, "{after}");
@@ -285,7 +285,7 @@ fn the_first_version_and_a_container_of_it() {
 fn between_two_readings_the_own_growth_counts() {
     on_large_stack(|| {
         let mut bench = Bench::limited(200 * MIB, 20 * MIB);
-        bench.take(10);
+        bench.take(20);
         // No time passes, so the files are not read again.
         let reads = bench.reads();
         bench.take(100);

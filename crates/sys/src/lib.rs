@@ -72,7 +72,7 @@ pub enum Move {
 /// What reading a file came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRead {
-    /// It was read to its end.
+    /// It was read, as far as was wanted.
     Done,
     /// There is no such file.
     Missing,
@@ -206,9 +206,10 @@ pub trait Kernel: Sync {
     /// Random bits for keys, not for cryptography.
     fn random(&self) -> u64;
 
-    /// Reads a file of the system (64 KiB at most) from its beginning: `take` gets one piece after the other, cut anywhere.
-    /// It is opened, read and closed within the call. Unless `Done`, what `take` got may be a part.
-    fn read_file(&self, path: &core::ffi::CStr, take: &mut dyn FnMut(&[u8])) -> FileRead {
+    /// Reads a file of the system (64 KiB at most) from its beginning: `take` gets one piece after the other, cut anywhere,
+    /// until the file ends or it has enough and answers `false`. It is opened, read and closed within the call. Unless
+    /// `Done`, what `take` got may be a part.
+    fn read_file(&self, path: &core::ffi::CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
         let _ = (path, take);
         FileRead::Refused
     }

@@ -57,7 +57,10 @@ fn the_page_size_is_the_kernels() {
 fn read_file(path: &str) -> (Vec<u8>, FileRead) {
     let path = std::ffi::CString::new(path).unwrap();
     let mut text = Vec::new();
-    let result = Linux.read_file(&path, &mut |piece| text.extend_from_slice(piece));
+    let result = Linux.read_file(&path, &mut |piece| {
+        text.extend_from_slice(piece);
+        true
+    });
     (text, result)
 }
 
@@ -71,6 +74,13 @@ fn files_are_read_whole_and_closed() {
         std::fs::write(at("file"), &text).unwrap();
         assert_eq!(read_file(&at("file")), (text, FileRead::Done));
     }
+    let mut pieces = 0;
+    let path = std::ffi::CString::new("/dev/zero").unwrap();
+    let enough = Linux.read_file(&path, &mut |_| {
+        pieces += 1;
+        pieces < 3
+    });
+    assert_eq!((enough, pieces), (FileRead::Done, 3));
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
     // SAFETY: this thread's errno.

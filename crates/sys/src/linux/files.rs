@@ -19,7 +19,7 @@ const PIECES: usize = 128;
 const TRIES: usize = 4;
 
 /// See [`Kernel::read_file`](crate::Kernel::read_file).
-pub(super) fn read(path: &CStr, take: &mut dyn FnMut(&[u8])) -> FileRead {
+pub(super) fn read(path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
     // SAFETY: [no-memory-effect] the call reads the path
     let file = again(|| unsafe { syscall::call4(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, FLAGS, 0) });
     if refused(file) {
@@ -36,7 +36,7 @@ pub(super) fn read(path: &CStr, take: &mut dyn FnMut(&[u8])) -> FileRead {
     result
 }
 
-fn read_open(file: usize, take: &mut dyn FnMut(&[u8])) -> FileRead {
+fn read_open(file: usize, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
     let mut piece = [0u8; PIECE];
     for _ in 0..PIECES {
         // SAFETY: [out-argument] the kernel writes at most PIECE bytes into `piece`
@@ -46,7 +46,7 @@ fn read_open(file: usize, take: &mut dyn FnMut(&[u8])) -> FileRead {
             return if syscall::is(got, syscall::ENODEV) { FileRead::Missing } else { FileRead::Refused };
         }
         match piece.get(..got) {
-            Some(text) if got > 0 => take(text),
+            Some(text) if got > 0 && take(text) => {}
             _ => return FileRead::Done,
         }
     }

@@ -226,7 +226,7 @@ impl Kernel for Linux {
         if got == size { bits } else { random_of_start() }
     }
 
-    fn read_file(&self, path: &CStr, take: &mut dyn FnMut(&[u8])) -> FileRead {
+    fn read_file(&self, path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
         files::read(path, take)
     }
 
