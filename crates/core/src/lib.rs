@@ -48,6 +48,7 @@ mod pressure;
 mod publish;
 mod realloc;
 mod refill;
+mod reopen;
 mod sources;
 mod spans;
 mod stats;

@@ -185,6 +185,7 @@ const VALID: [&str; 6] = [
     "BRKMAP_CONF=mmap_threshold:64k,use:brk+mmap,limit:1.5G,background:auto,perturb:7",
     "BRKMAP_TRIM_THRESHOLD=10MiB",
     "BRKMAP_PURGE_DELAY_MS=50",
+    "BRKMAP_CONF=pressure:off,limit:1G",
 ];
 
 /// A valid entry with some bits flipped, bytes dropped and bytes put in; or, now and then, noise behind a prefix of ours.
