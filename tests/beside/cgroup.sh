@@ -101,7 +101,7 @@ if [ -w "$group/$limit" ]; then
     echo $((256 * mib)) > "$group/$limit"
     [ ! -f "$group/memory.swap.max" ] || echo 0 > "$group/memory.swap.max"
     inside() { (echo "$BASHPID" > "$group/cgroup.procs"; exec env "$@" ./program survive 205 20 60); }
-    for malloc in "LD_PRELOAD=$BRKMAP_LIBRARY BRKMAP_CONF=" "LD_PRELOAD=$BRKMAP_LIBRARY BRKMAP_CONF=pressure:off"; do
+    for malloc in "LD_PRELOAD=$BRKMAP_LIBRARY BRKMAP_CONF=" "LD_PRELOAD=$BRKMAP_LIBRARY BRKMAP_CONF=pressure:off" GLIBC=1; do
         status=0
         # shellcheck disable=SC2086
         inside $malloc > said 2>&1 || status=$?

@@ -178,7 +178,7 @@ impl Random {
     }
 }
 
-const VALID: [&str; 6] = [
+const VALID: [&str; 7] = [
     "MALLOC_MMAP_THRESHOLD_=0x20000",
     "MALLOC_ARENA_MAX=2",
     "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072:glibc.malloc.tcache_count=0:glibc.malloc.check=3",
