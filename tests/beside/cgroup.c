@@ -4,7 +4,7 @@
  * grow FREE LIVE    frees some in pieces and takes a large block: prints how many MiB went back before it was touched
  * survive           the same where both together are more than the limit; prints "survived"
  * around            allocates, frees and checks contents and descriptors; errno is left alone
- * refused           the same, when openat is refused from the middle of its life on
+ * refused CALL      the same, when openat or read is refused from the middle of its life on
  * chroot            the same in a root without files
  *
  * With COUNT=file the program keeps its own size in that file, as memory.current does for a group of one process.
@@ -141,7 +141,8 @@ int main(int argc, char **argv)
         around();
     } else if (!strcmp(argv[1], "refused")) {
         around();
-        int call = SYS_openat;
+        CHECK_EQ(argc, 3);
+        int call = strcmp(argv[2], "read") ? SYS_openat : SYS_read;
         refuse(&call, 1, EPERM);
         around();
     } else if (!strcmp(argv[1], "chroot")) {

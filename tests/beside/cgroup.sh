@@ -2,7 +2,8 @@
 # behaviour: in a control group near its limit, or whose tasks stall, free memory goes back by itself and before a process
 #   grows; far from it, or switched off, the budget stays; whatever the files say, or whether they can be read, does no harm
 # source: cgroups(7), Linux Documentation/admin-guide/cgroup-v2.rst; docs/POLICY.md
-# timeout: 120
+# timeout: 240
+
 # First with files that are made up, in a mount namespace of their own, and read by the library as any others; then, where
 # a control group can be made, in a real one with a limit that kills.
 set -eu
@@ -76,7 +77,8 @@ COUNT=''
 # Refused in the middle of its life, and a root without any file.
 group 4000 3900 0.00
 stage '' around
-stage '' refused
+stage '' refused openat
+stage '' refused read
 stage '' chroot
 # A list of groups that is too long, that never ends, that is none, that nobody writes to.
 LIST="0::/$(printf 'x%.0s' $(seq 4000))\n" stage '' around
