@@ -3,6 +3,8 @@
 # COW_KEYS of 300000 strings are written to, COW_HASHES of 5000 hashes, COW_LISTS of 2000 lists.
 set -eu
 client() { redis-cli -s redis-cow.sock "$@"; }
+# However this ends, the server ends too, and the next one finds nothing to load.
+trap '[ -z "${child:-}" ] || kill -CONT "$child" 2>/dev/null || true; client shutdown nosave >/dev/null 2>&1 || true; rm -f dump.rdb' EXIT
 saving() { client info persistence | grep -q 'rdb_bgsave_in_progress:1'; }
 tries=0
 until client ping >/dev/null 2>&1; do
@@ -41,4 +43,3 @@ kill -CONT "$child"
 while saving; do sleep 0.1; done
 client info persistence | tr -d '\r' | awk -F: '/^rdb_last_bgsave_status:ok/ { ok = 1 }
   /^rdb_last_cow_size:/ { size = $2 } END { if (!ok) exit 1; printf "value %.2f\n", size / 1048576 }'
-client shutdown nosave >/dev/null

@@ -342,9 +342,9 @@ fn what_cannot_be_read_is_left_alone_for_good() {
         for nth in 1..20 {
             let mut bench = Bench::limited(200 * MIB, 190 * MIB);
             bench.sim().fail(Call::ReadFile, Fault::From(nth));
-            for _ in 0..20 {
+            for _ in 0..10 {
                 bench.sim().advance_ms(60);
-                bench.take(10);
+                bench.take(4);
             }
             let reads = bench.reads();
             // A refused memory.stat or memory.pressure only says nothing; a refused limit ends it.
@@ -366,7 +366,7 @@ fn refusals_at_random_do_no_harm() {
             for round in 0..60 {
                 bench.uses((100 + round * 7 % 100) * MIB);
                 bench.sim().advance_ms(30);
-                bench.take(30);
+                bench.take(10);
                 if round % 3 == 2 {
                     bench.give_all();
                 }
