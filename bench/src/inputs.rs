@@ -7,13 +7,14 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const SCRIPTS: [(&str, &str); 11] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("objects.py", include_str!("../inputs/objects.py")),
     ("objects.lua", include_str!("../inputs/objects.lua")),
     ("objects.pl", include_str!("../inputs/objects.pl")),
     ("query.sql", include_str!("../inputs/query.sql")),
     ("loops.sh", include_str!("../inputs/loops.sh")),
     ("redis-client.sh", include_str!("../inputs/redis-client.sh")),
+    ("redis-cow.sh", include_str!("../inputs/redis-cow.sh")),
     ("objects.js", include_str!("../inputs/objects.js")),
     ("objects.rb", include_str!("../inputs/objects.rb")),
     ("templates.cc", include_str!("../inputs/templates.cc")),

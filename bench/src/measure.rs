@@ -202,11 +202,14 @@ impl Runner<'_> {
         }
         command.arg("--").arg(&bound.program).args(&bound.arguments);
         self.set_environment(&mut command, setting);
-        let driver = setting.driver.map(|script| self.start_driver(script)).transpose()?;
+        let driver = setting.driver.map(|script| self.start_driver(script, setting)).transpose()?;
         let output = command.output().context("the launcher could not be run")?;
-        if let Some(mut driver) = driver {
-            let status = driver.wait()?;
-            ensure!(status.success(), "the script that drives {} failed: {status}", setting.name);
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if let Some(driver) = driver {
+            // What it prints is a line or two, so the pipe never fills up.
+            let driver = driver.wait_with_output()?;
+            ensure!(driver.status.success(), "the script that drives {} failed: {}", setting.name, driver.status);
+            said.push_str(&String::from_utf8_lossy(&driver.stdout));
         }
         let text = fs::read_to_string(&report_path).unwrap_or_default();
         let report = Report::parse(&text);
@@ -216,7 +219,7 @@ impl Runner<'_> {
         let status = report.number("status")?;
         let last_line = complaint.trim().lines().last().unwrap_or("nothing on stderr");
         ensure!(status == 0.0, "it ended with status {status}: {last_line}");
-        Ok((report, String::from_utf8_lossy(&output.stdout).into_owned()))
+        Ok((report, said))
     }
 
     fn set_environment(&self, command: &mut Command, setting: &Setting) {
@@ -234,13 +237,14 @@ impl Runner<'_> {
         command.envs(setting.environment.iter().copied());
     }
 
-    fn start_driver(&self, script: &str) -> Result<Child> {
+    fn start_driver(&self, script: &str, setting: &Setting) -> Result<Child> {
         Command::new("sh")
             .arg(script)
             .current_dir(self.workshop.inputs())
             .env_remove("LD_PRELOAD")
+            .envs(setting.environment.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(if setting.figure.is_reported() { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::inherit())
             .spawn()
             .with_context(|| format!("{script} could not be started with sh"))

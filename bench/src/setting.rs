@@ -19,12 +19,14 @@ pub(crate) enum Kind {
     Start,
     /// What stays resident of memory that was freed, while the program does nothing.
     GiveBack,
+    /// What exists twice after a fork.
+    Fork,
 }
 
 impl Kind {
     /// Every kind, in the order of the tables.
-    pub(crate) const ALL: [Kind; 6] =
-        [Kind::Path, Kind::Pattern, Kind::Threads, Kind::Program, Kind::Start, Kind::GiveBack];
+    pub(crate) const ALL: [Kind; 7] =
+        [Kind::Path, Kind::Pattern, Kind::Threads, Kind::Program, Kind::Start, Kind::GiveBack, Kind::Fork];
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Program => "program",
             Kind::Start => "start",
             Kind::GiveBack => "giveback",
+            Kind::Fork => "fork",
         }
     }
 }
@@ -121,9 +124,9 @@ pub(crate) struct Setting {
     pub program: Program,
     /// Its arguments; it runs in the directory of the inputs. `{trivial}` stands for the trivial program's path.
     pub arguments: &'static [&'static str],
-    /// Variables added to its environment.
+    /// Variables added to its environment, and to its driver's.
     pub environment: &'static [(&'static str, &'static str)],
-    /// A shell script of the inputs that drives it while it runs, on the system's malloc.
+    /// A shell script of the inputs that drives it while it runs, on the system's malloc. It may print the figure.
     pub driver: Option<&'static str>,
     /// Where it runs.
     pub pinning: Pinning,

@@ -1,5 +1,6 @@
 //! The sets: one file each, every one a list of settings.
 
+mod fork;
 mod giveback;
 mod micro;
 mod programs;
@@ -21,20 +22,24 @@ pub(crate) enum Set {
     Startup,
     /// What stays of freed memory while the program does nothing
     Giveback,
+    /// What is copied when a forked child saves while its parent writes
+    Fork,
     /// All of them
     All,
 }
 
 /// The settings of a set, in the order of the tables.
 pub(crate) fn settings(set: Set) -> Vec<Setting> {
-    let all =
-        micro::SETTINGS.iter().chain(programs::SETTINGS).chain(startup::SETTINGS).chain(giveback::SETTINGS).copied();
+    let all = [micro::SETTINGS, programs::SETTINGS, startup::SETTINGS, giveback::SETTINGS, fork::SETTINGS]
+        .concat()
+        .into_iter();
     match set {
         Set::Short => all.filter(|setting| setting.short).collect(),
         Set::Micro => micro::SETTINGS.to_vec(),
         Set::Programs => programs::SETTINGS.to_vec(),
         Set::Startup => startup::SETTINGS.to_vec(),
         Set::Giveback => giveback::SETTINGS.to_vec(),
+        Set::Fork => fork::SETTINGS.to_vec(),
         Set::All => all.collect(),
     }
 }

@@ -141,7 +141,7 @@ impl<P: Platform> Engine<P> {
     /// Makes sure that the list of a class has a block; where memory is refused, what nobody uses is given up first.
     fn fill(&self, heap: &Heap, class: usize) -> bool {
         let fill = || self.with_gate(heap, || self.fill_list(heap, class));
-        fill() || (self.scrape_together() && fill())
+        fill() || ((self.scrape_together() | self.reopen_full(heap, class)) && fill())
     }
 
     /// Makes sure that the list of a class has a block.

@@ -66,6 +66,8 @@ pub enum Key {
     ShowStats,
     /// Milliseconds that free memory beyond the budget stays.
     PurgeDelayMs,
+    /// 0: limits and stalls of the process's control group are not looked at.
+    Pressure,
     /// 1: a bad option ends the program.
     AbortConf,
     /// 1: the settings in force are named on stderr at the start.

@@ -7,6 +7,7 @@ use brkmap_sys::Kernel;
 use brkmap_wire::{COUNTERS, Counter, Root};
 
 use crate::config::Settings;
+use crate::head_room;
 use crate::heap::Heap;
 use crate::helper::Helper;
 use crate::ledger::Ledger;
@@ -14,6 +15,7 @@ use crate::lock::{Entry, Lock, Parking, Wake};
 use crate::once::Once;
 use crate::page_map::PageMap;
 use crate::policy;
+use crate::pressure::Gauge;
 use crate::spans::Spans;
 use crate::tuning::Knobs;
 
@@ -130,6 +132,8 @@ pub struct Engine<P: Platform> {
     pub(crate) dirty_hint: AtomicUsize,
     /// The background helper: see `helper`.
     pub(crate) helper: Helper,
+    /// Is memory short: see `pressure`.
+    pub(crate) gauge: Gauge,
     /// The thread that is in `fork` and holds all locks; 0 = none.
     pub(crate) forking: AtomicU32,
     /// Which locks that thread held before `fork` began (it forks in a signal handler): bits of `fork::held`.
@@ -187,6 +191,7 @@ impl<P: Platform> Engine<P> {
             loosened: AtomicUsize::new(0),
             dirty_hint: AtomicUsize::new(0),
             helper: Helper::new(),
+            gauge: Gauge::new(),
             forking: AtomicU32::new(0),
             fork_held: AtomicU32::new(0),
             torn: AtomicU32::new(0),
@@ -220,6 +225,7 @@ impl<P: Platform> Engine<P> {
                 unset(&self.tunables.trim_threshold, policy::THRESHOLD_START);
                 unset(&self.tunables.top_pad, policy::TOP_PAD_START);
                 unset(&self.tunables.mmap_max, policy::MMAP_MAX_START);
+                unset(&self.gauge.watch, head_room::FIRST_LOOK);
                 self.apply(&self.platform.settings());
                 self.publish();
             });

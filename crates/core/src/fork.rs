@@ -93,6 +93,8 @@ impl<P: Platform> Engine<P> {
             }
             mend(&heap.gate, if mine { held::OWN_GATE } else { 0 });
         }
+        // SAFETY: [store-lock] held by this thread, as the forker had it.
+        unsafe { &mut *self.spans.get() }.outlook.forget();
         mend(&self.store_lock, held::STORE);
         mend(&self.stray_lock, held::STRAY);
     }

@@ -14,7 +14,6 @@ use brkmap_wire::{Counter, Rule};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
 use crate::page_map::{Leaf, WORDS};
-use crate::policy;
 use crate::spans::Spans;
 
 /// Changes of the store between two looks at the clock.
@@ -25,7 +24,7 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn note_budget(&self, spans: &mut Spans) {
         spans.changes += 1;
         self.dirty_hint.store(spans.dirty, Relaxed);
-        let budget = policy::dirty_budget(spans.used * SLICE);
+        let budget = self.dirty_budget(spans.used * SLICE);
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
             return;

@@ -53,7 +53,9 @@ pub(crate) struct Helper {
     process: AtomicU32,
     /// Nudges since it was started; now and then one looks whether it is still there.
     ignored: AtomicU32,
-    /// No new one before this time, in ms.
+    /// 1: the last one could not be started.
+    refused: AtomicU32,
+    /// No look before this time, in ms: a helper that starts earlier sleeps until then.
     not_before: AtomicU64,
     /// How long the next pause will be, in ms, if it finds nothing.
     pause: AtomicU64,
@@ -73,6 +75,7 @@ impl Helper {
             alive: AtomicU32::new(0),
             bell: AtomicU32::new(0),
             forbidden: AtomicU32::new(0),
+            refused: AtomicU32::new(0),
             process: AtomicU32::new(0),
             ignored: AtomicU32::new(0),
             not_before: AtomicU64::new(0),
@@ -122,7 +125,7 @@ impl<P: Platform> Engine<P> {
     /// Is more loose than the budget allows?
     fn is_over_budget(&self) -> bool {
         let loose = self.loosened.load(Relaxed) * SLICE + self.dirty_hint.load(Relaxed) * SLICE;
-        loose > policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
+        loose > self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
     }
 
     /// Called where blocks were freed, outside all locks: starts the helper if enough waits.
@@ -142,17 +145,24 @@ impl<P: Platform> Engine<P> {
         if self.forking.load(Relaxed) != 0 {
             return;
         }
-        let now = self.kernel().now_ms();
-        if now < self.helper.not_before.load(Relaxed) || !self.can_return() {
+        let alone = self.helper.forbidden.load(Relaxed) != 0 || self.helper.refused.load(Relaxed) != 0;
+        let now = if alone { self.kernel().now_ms() } else { 0 };
+        // The rest is the helper's first sleep. Who has none waits for a later call.
+        if (alone && now < self.helper.not_before.load(Relaxed)) || !self.can_return() {
             return;
         }
         if self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
             return;
         }
-        if self.helper.forbidden.load(Relaxed) == 0 && self.start_helper() {
-            return;
+        if self.helper.forbidden.load(Relaxed) == 0 {
+            let started = self.start_helper();
+            self.helper.refused.store(!started as u32, Relaxed);
+            if started {
+                return;
+            }
         }
         // No helper: a look now, and none for a moment.
+        let now = if alone { now } else { self.kernel().now_ms() };
         let found = self.look();
         self.rest(now, found.returned != 0 || self.helper.over.load(Relaxed) != 0);
         self.helper.state.store(ABSENT, Release);
@@ -166,6 +176,22 @@ impl<P: Platform> Engine<P> {
         }
         if self.helper.process.load(Relaxed) != self.kernel().process_id() {
             self.helper.forget();
+        }
+    }
+
+    /// Memory became short: the helper comes at once, if there can be one. Inside the store's lock, too.
+    pub(crate) fn call_helper(&self) {
+        let helper = &self.helper;
+        helper.not_before.store(0, Relaxed);
+        if self.forking.load(Relaxed) != 0 || helper.forbidden.load(Relaxed) != 0 || !self.can_return() {
+            return;
+        }
+        if helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
+            // It may be asleep for long.
+            return self.kernel().wake(&helper.bell, 1);
+        }
+        if !self.start_helper() {
+            helper.state.store(ABSENT, Release);
         }
     }
 
@@ -203,7 +229,7 @@ impl<P: Platform> Engine<P> {
         self.kernel().shed_rights();
         let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
         loop {
-            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick) as u32);
+            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick).max(self.rest_left(looks)) as u32);
             if self.helper.forbidden.load(Relaxed) != 0 || self.kernel().rights_changed() {
                 return self.helper.state.store(ABSENT, Release);
             }
@@ -220,11 +246,7 @@ impl<P: Platform> Engine<P> {
             // [no-lost-nudge]
             self.helper.state.store(ABSENT, Release);
             fence(SeqCst);
-            let resting = self.kernel().now_ms() < self.helper.not_before.load(Relaxed);
-            if resting
-                || !self.is_over_budget()
-                || self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err()
-            {
+            if !self.is_over_budget() || self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
                 return;
             }
             (quiet, looks, useful) = (0, 0, false);
@@ -233,20 +255,27 @@ impl<P: Platform> Engine<P> {
 
     /// One look over everything. What could go back is only counted until it is over the budget.
     fn look(&self) -> Found {
+        self.look_around();
         self.loosened.store(0, Relaxed);
-        let over = self.helper.over.load(Relaxed) != 0;
+        let over = self.helper.over.load(Relaxed) != 0 || self.is_tight();
         let heaps = self.look_over(if over { Effort::Idle } else { Effort::Count });
         let store = self.look_at_store();
-        let budget = policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
+        let budget = self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
         let found = Found { waiting: heaps.waiting + store.waiting, returned: heaps.returned + store.returned };
         let goes_on = found.waiting > budget || (over && heaps.waiting != 0);
         self.helper.over.store(goes_on as u32, Relaxed);
         found
     }
 
+    /// Before its first look a helper sleeps as long as the last one wished the heap to be left alone.
+    fn rest_left(&self, looks: u32) -> u64 {
+        let until = if looks == 0 { self.helper.not_before.load(Relaxed) } else { 0 };
+        if until == 0 { 0 } else { until.saturating_sub(self.kernel().now_ms()) }
+    }
+
     /// Plans the pause after the helper: short after it was of use, longer each time it was not.
     fn rest(&self, now: u64, useful: bool) {
-        let pause = policy::pause_after(self.helper.pause.load(Relaxed), useful);
+        let pause = self.pause_limit(policy::pause_after(self.helper.pause.load(Relaxed), useful));
         self.helper.pause.store(pause, Relaxed);
         self.helper.not_before.store(now + pause, Relaxed);
     }

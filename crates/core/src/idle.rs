@@ -36,7 +36,6 @@ use crate::heap::Heap;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::page::{PageMeta, Record, Status, owner, state};
 use crate::page_map::{Leaf, WORDS};
-use crate::policy;
 
 /// How eager a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,10 +253,10 @@ impl<P: Platform> Engine<P> {
     /// Gives back what the store holds free, if that is over the budget and nothing changed there since the last look.
     pub(crate) fn look_at_store(&self) -> Found {
         self.with_spans(|spans| {
-            let idle = spans.changes == spans.changes_seen;
+            let idle = spans.changes == spans.changes_seen || self.is_tight();
             spans.changes_seen = spans.changes;
             let dirty = spans.dirty * SLICE;
-            if dirty <= policy::dirty_budget(spans.used * SLICE) / 2 {
+            if dirty <= self.dirty_budget(spans.used * SLICE) / 2 {
                 Found::default()
             } else if idle {
                 Found { waiting: 0, returned: self.purge_dirty(spans, 0, Rule::Idle) }

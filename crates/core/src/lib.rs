@@ -9,9 +9,11 @@
 #![allow(clippy::missing_safety_doc)]
 
 // Pure: numbers in, numbers out.
+pub mod cgroup;
 pub mod classes;
 pub mod config;
 pub mod geometry;
+pub mod head_room;
 pub mod policy;
 pub mod request;
 mod shares;
@@ -47,9 +49,11 @@ mod ledger;
 mod pages;
 mod perturb;
 mod pieces;
+mod pressure;
 mod publish;
 mod realloc;
 mod refill;
+mod reopen;
 mod residency;
 mod rows;
 mod sources;

@@ -18,6 +18,7 @@ use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Origin;
 use crate::page_map::{Leaf, WORDS};
+use crate::pressure::Outlook;
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
 /// The store's state. All zero: nothing owned.
@@ -41,6 +42,8 @@ pub(crate) struct Spans {
     pub(crate) changes_seen: u64,
     /// When `dirty` first exceeded the budget; 0 = it does not.
     pub(crate) over_since: u64,
+    /// What is known of the process's control group: see `pressure`.
+    pub(crate) outlook: Outlook,
 }
 
 /// A range of slices that was taken from the store.
@@ -69,6 +72,7 @@ impl Spans {
             changes: 0,
             changes_seen: 0,
             over_since: 0,
+            outlook: Outlook::new(),
         }
     }
 }
@@ -168,6 +172,9 @@ impl<P: Platform> Engine<P> {
         spans.used += slices;
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
+        if dirty < slices {
+            self.note_growth(spans, (slices - dirty) * SLICE);
+        }
         Span { first, zero: dirty == 0 }
     }
 

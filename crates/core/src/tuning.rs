@@ -85,6 +85,9 @@ impl<P: Platform> Engine<P> {
         knob(Key::Background, &knobs.background);
         knob(Key::Limit, &knobs.limit);
         knob(Key::PurgeDelayMs, &knobs.purge_delay_ms);
+        if settings.get(Key::Pressure) == Some(0) {
+            self.gauge.switch_off();
+        }
         if let Some(byte) = settings.get(Key::Perturb) {
             self.perturb.store(byte as u32, Relaxed);
         }
@@ -158,7 +161,12 @@ impl<P: Platform> Engine<P> {
 
     /// How long the helper waits for its next look: what it planned, unless `purge_delay_ms` says otherwise.
     pub(crate) fn pause_ms(&self, planned: u64) -> u64 {
-        self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1))
+        self.pause_limit(self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1)))
+    }
+
+    /// No pause is long while memory is short.
+    pub(crate) fn pause_limit(&self, planned: u64) -> u64 {
+        if self.is_tight() { planned.min(policy::TICK_MS) } else { planned }
     }
 
     pub(crate) fn mechanisms(&self) -> Mechanisms {
@@ -242,6 +250,7 @@ impl<P: Platform> Engine<P> {
 
     /// As [`Engine::fits_limit`], for who does not hold the store's lock.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.make_room(bytes);
         self.tunables.knobs.limit.get().is_none() || self.with_spans(|spans| self.fits_limit(spans, bytes))
     }
 }

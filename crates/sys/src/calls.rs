@@ -14,6 +14,8 @@ pub enum SystemCall {
     Mremap,
     /// `madvise`.
     Madvise,
+    /// `process_madvise` on the caller itself: several ranges in a call.
+    ProcessMadvise,
     /// `mincore`: which OS pages are in memory; statistics alone ask.
     Mincore,
     /// `futex`: waiting for a lock and waking.
@@ -32,7 +34,13 @@ pub enum SystemCall {
     Gettid,
     /// `write` to standard error.
     Write,
-    /// `rt_sigaction`, `rt_sigprocmask`, `tgkill`, `getrandom`.
+    /// `openat`: files of the control group.
+    Openat,
+    /// `read` of these.
+    Read,
+    /// `close` of these.
+    Close,
+    /// `rt_sigaction`, `rt_sigprocmask`, `tgkill`, `getrandom`, `capset`, `prlimit64`.
     Other,
 }
 
@@ -47,6 +55,7 @@ impl SystemCall {
         SystemCall::Munmap,
         SystemCall::Mremap,
         SystemCall::Madvise,
+        SystemCall::ProcessMadvise,
         SystemCall::Mincore,
         SystemCall::Futex,
         SystemCall::SchedYield,
@@ -56,6 +65,9 @@ impl SystemCall {
         SystemCall::Getpid,
         SystemCall::Gettid,
         SystemCall::Write,
+        SystemCall::Openat,
+        SystemCall::Read,
+        SystemCall::Close,
         SystemCall::Other,
     ];
 
@@ -67,6 +79,7 @@ impl SystemCall {
             SystemCall::Munmap => "munmap",
             SystemCall::Mremap => "mremap",
             SystemCall::Madvise => "madvise",
+            SystemCall::ProcessMadvise => "process_madvise",
             SystemCall::Mincore => "mincore",
             SystemCall::Futex => "futex",
             SystemCall::SchedYield => "sched_yield",
@@ -76,6 +89,9 @@ impl SystemCall {
             SystemCall::Getpid => "getpid",
             SystemCall::Gettid => "gettid",
             SystemCall::Write => "write",
+            SystemCall::Openat => "openat",
+            SystemCall::Read => "read",
+            SystemCall::Close => "close",
             SystemCall::Other => "other",
         }
     }

@@ -17,9 +17,10 @@
 //! | `gettid`, `getpid` | whose lock, which process | numbers are made up |
 //! | `clone`, `rt_sigprocmask` | the helper thread that gives memory back | the threads that free do it |
 //! | `clock_gettime`, `getrandom` | ages, keys | 0; `AT_RANDOM` |
+//! | `openat`, `read`, `close` | how much room a control group has | no limit is known of |
 //! | `write`, `rt_sigaction`, `rt_sigprocmask`, `tgkill(SIGABRT)` | the fatal line | – |
 //!
-//! No other system call is made and no file is opened. Of libc only what `docs/SYSTEM_CALLS.md` lists is used: `sbrk`, a robust
+//! No other system call is made and no descriptor is kept. Of libc only what `docs/SYSTEM_CALLS.md` lists is used: `sbrk`, a robust
 //! mutex per heap, `pthread_atfork`, `getauxval`, `errno`.
 #![cfg_attr(not(feature = "sim"), no_std)]
 
@@ -70,6 +71,19 @@ pub enum Move {
     Allowed,
     /// Only in place.
     Forbidden,
+}
+
+/// What reading a file came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRead {
+    /// It was read, as far as was wanted.
+    Done,
+    /// There is no such file.
+    Missing,
+    /// Not now: no descriptor is free, or a signal came.
+    Later,
+    /// The kernel, or a filter, does not allow it, or it does not end.
+    Refused,
 }
 
 /// Room for what tells whether a thread is gone: see [`Kernel::mark_thread`]. It must stay where it is, and mapped.
@@ -217,6 +231,14 @@ pub trait Kernel: Sync {
 
     /// Random bits for keys, not for cryptography.
     fn random(&self) -> u64;
+
+    /// Reads a file of the system (64 KiB at most) from its beginning: `take` gets one piece after the other, cut anywhere,
+    /// until the file ends or it has enough and answers `false`. It is opened, read and closed within the call. Unless
+    /// `Done`, what `take` got may be a part.
+    fn read_file(&self, path: &core::ffi::CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
+        let _ = (path, take);
+        FileRead::Refused
+    }
 
     /// Writes to fd 2 with one call; short or failed writes are not repeated.
     fn write_error(&self, text: &[u8]);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use brkmap_sys::linux::{Linux, at_fork, thread_word};
-use brkmap_sys::{Kernel, Move, Purpose, SystemCall, ThreadMark};
+use brkmap_sys::{FileRead, Kernel, Move, Purpose, SystemCall, ThreadMark};
 
 unsafe extern "C" {
     safe fn __errno_location() -> *mut i32;
@@ -51,6 +51,52 @@ fn the_page_size_is_the_kernels() {
     let told: usize = String::from_utf8(told.stdout).unwrap().trim().parse().unwrap();
     assert_eq!(Linux.page_size(), told);
     assert_eq!(Linux.page_size(), told, "the same when asked again");
+}
+
+/// What a file says, and what became of the reading.
+fn read_file(path: &str) -> (Vec<u8>, FileRead) {
+    let path = std::ffi::CString::new(path).unwrap();
+    let mut text = Vec::new();
+    let result = Linux.read_file(&path, &mut |piece| {
+        text.extend_from_slice(piece);
+        true
+    });
+    (text, result)
+}
+
+#[test]
+fn files_are_read_whole_and_closed() {
+    let folder = std::env::temp_dir().join(format!("brkmap-read-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    for len in [0, 1, 511, 512, 513, 5000, 65_000] {
+        let text: Vec<u8> = (0..len).map(|n| n as u8).collect();
+        std::fs::write(at("file"), &text).unwrap();
+        assert_eq!(read_file(&at("file")), (text, FileRead::Done));
+    }
+    let mut pieces = 0;
+    let path = std::ffi::CString::new("/dev/zero").unwrap();
+    let enough = Linux.read_file(&path, &mut |_| {
+        pieces += 1;
+        pieces < 3
+    });
+    assert_eq!((enough, pieces), (FileRead::Done, 3));
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    // SAFETY: this thread's errno.
+    unsafe { __errno_location().write(4711) };
+    for _ in 0..3 {
+        assert_eq!(read_file(&at("none")).1, FileRead::Missing);
+        assert_eq!(read_file(&at("file/below")).1, FileRead::Missing);
+        assert_eq!(read_file(folder.to_str().unwrap()).1, FileRead::Refused, "a folder");
+        assert_eq!(read_file("/dev/zero").1, FileRead::Refused, "it does not end");
+        assert_eq!(read_file("/proc/self/cgroup").1, FileRead::Done);
+    }
+    // SAFETY: as above.
+    assert_eq!(unsafe { __errno_location().read() }, 4711);
+    // Other tests of this process open and close files meanwhile: a leak of twelve shows all the same.
+    assert!(descriptors() < before + 12);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub enum Rule {
     Refusal,
     /// Contents of a block whose mapping the kernel would not unmap.
     Unmappable,
+    /// The process's control group is short of memory.
+    Pressure,
 }
 
 impl Rule {
@@ -35,11 +37,12 @@ impl Rule {
         Rule::Limit,
         Rule::Refusal,
         Rule::Unmappable,
+        Rule::Pressure,
     ];
 }
 
 /// Number of rules this version knows.
-pub const RULES: usize = Rule::Unmappable as usize + 1;
+pub const RULES: usize = Rule::Pressure as usize + 1;
 /// Bytes of an entry of the table of rules.
 pub const RULE_BYTES: usize = 16;
 

@@ -79,6 +79,7 @@ fn names(rule: Rule) -> (&'static str, &'static str) {
         Rule::Limit => ("limit", "limit"),
         Rule::Refusal => ("refusal", "memory was refused"),
         Rule::Unmappable => ("unmappable", "unmapping was refused"),
+        Rule::Pressure => ("pressure", "pressure"),
     }
 }
 

@@ -68,7 +68,7 @@ const fn word(key: Key, name: &'static str, words: &'static [&'static str], acce
 }
 
 /// Every option. Ranges are glibc 2.36's (`elf/dl-tunables.list`; `do_set_mxfast`, `do_set_tcache_…` in its `malloc.c`).
-pub(super) static OPTIONS: [Row; 20] = [
+pub(super) static OPTIONS: [Row; 21] = [
     size(Key::MmapThreshold, "mmap_threshold", "MMAP_THRESHOLD_", "mmap_threshold"),
     size(Key::TrimThreshold, "trim_threshold", "TRIM_THRESHOLD_", "trim_threshold"),
     size(Key::TopPad, "top_pad", "TOP_PAD_", "top_pad"),
@@ -87,6 +87,7 @@ pub(super) static OPTIONS: [Row; 20] = [
     switch(Key::ShowStats, "show_stats", ""),
     switch(Key::ShowStats, "stats_print", ""),
     number(Key::PurgeDelayMs, ["purge_delay_ms", "", ""], 0, 3_600_000, "milliseconds, 0 to 3600000"),
+    switch(Key::Pressure, "pressure", ""),
     switch(Key::AbortConf, "abort_conf", ""),
     switch(Key::Verbose, "verbose", ""),
 ];

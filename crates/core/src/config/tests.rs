@@ -178,13 +178,14 @@ impl Random {
     }
 }
 
-const VALID: [&str; 6] = [
+const VALID: [&str; 7] = [
     "MALLOC_MMAP_THRESHOLD_=0x20000",
     "MALLOC_ARENA_MAX=2",
     "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072:glibc.malloc.tcache_count=0:glibc.malloc.check=3",
     "BRKMAP_CONF=mmap_threshold:64k,use:brk+mmap,limit:1.5G,background:auto,perturb:7",
     "BRKMAP_TRIM_THRESHOLD=10MiB",
     "BRKMAP_PURGE_DELAY_MS=50",
+    "BRKMAP_CONF=pressure:off,limit:1G",
 ];
 
 /// A valid entry with some bits flipped, bytes dropped and bytes put in; or, now and then, noise behind a prefix of ours.

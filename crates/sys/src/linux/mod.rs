@@ -6,6 +6,7 @@
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
 //!   helper          a thread of the kernel's making, without libc
+//!   files           reading a file of the system
 //!   end             ending the process with SIGABRT
 //!   thread_word     one word of thread-local storage in two instructions
 //!   thread_mark     knowing that a thread is gone
@@ -20,12 +21,13 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Calls, Kernel, Move, Purpose, SystemCall, ThreadMark};
+use crate::{Calls, FileRead, Kernel, Move, Purpose, SystemCall, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
 pub mod at_fork;
 mod end;
+mod files;
 pub mod helper;
 mod libc;
 mod program_break;
@@ -242,6 +244,10 @@ impl Kernel for Linux {
         // SAFETY: [out-argument] the kernel writes at most `size` bytes into `bits`
         let got = unsafe { syscall::call3(nr::GETRANDOM, &raw mut bits as usize, size, GRND_NONBLOCK) };
         if got == size { bits } else { random_of_start() }
+    }
+
+    fn read_file(&self, path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
+        files::read(path, take)
     }
 
     fn write_error(&self, text: &[u8]) {

@@ -6,7 +6,9 @@ use super::tally;
 
 /// Numbers of the x86-64 table (`arch/x86/entry/syscalls/syscall_64.tbl`).
 pub(super) mod number {
+    pub(in super::super) const READ: usize = 0;
     pub(in super::super) const WRITE: usize = 1;
+    pub(in super::super) const CLOSE: usize = 3;
     pub(in super::super) const MMAP: usize = 9;
     pub(in super::super) const MUNMAP: usize = 11;
     pub(in super::super) const BRK: usize = 12;
@@ -25,13 +27,20 @@ pub(super) mod number {
     pub(in super::super) const FUTEX: usize = 202;
     pub(in super::super) const CLOCK_GETTIME: usize = 228;
     pub(in super::super) const TGKILL: usize = 234;
+    pub(in super::super) const OPENAT: usize = 257;
     pub(in super::super) const PRLIMIT64: usize = 302;
     pub(in super::super) const GETRANDOM: usize = 318;
 }
 
 pub(super) const EPERM: usize = 1;
+pub(super) const ENOENT: usize = 2;
 pub(super) const ESRCH: usize = 3;
+pub(super) const EINTR: usize = 4;
+pub(super) const ENODEV: usize = 19;
+pub(super) const ENOTDIR: usize = 20;
 pub(super) const EINVAL: usize = 22;
+pub(super) const ENFILE: usize = 23;
+pub(super) const EMFILE: usize = 24;
 pub(super) const ENOSYS: usize = 38;
 
 /// Is this result an error? The kernel answers `-errno`, from -4095 to -1; `brk` alone never does.

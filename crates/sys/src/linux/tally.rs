@@ -27,6 +27,9 @@ const fn kind(number: usize) -> SystemCall {
         nr::GETPID => SystemCall::Getpid,
         nr::GETTID => SystemCall::Gettid,
         nr::WRITE => SystemCall::Write,
+        nr::OPENAT => SystemCall::Openat,
+        nr::READ => SystemCall::Read,
+        nr::CLOSE => SystemCall::Close,
         _ => SystemCall::Other,
     }
 }

@@ -1,5 +1,6 @@
 //! What a test does to a simulated kernel and asks it.
 
+use std::ffi::CString;
 use std::sync::atomic::Ordering;
 
 use super::brk::{Outcome, Owner};
@@ -148,6 +149,19 @@ impl Sim {
     /// What process this is, as after a fork.
     pub fn set_process(&self, id: u32) {
         self.state().process = id;
+    }
+
+    /// Puts a file there; `None` takes it away.
+    ///
+    /// # Panics
+    /// If the path has a zero in it.
+    pub fn set_file(&self, path: &str, contents: Option<&str>) {
+        let path = CString::new(path).expect("a path without a zero");
+        let mut state = self.state();
+        match contents {
+            Some(text) => state.files.insert(path, text.into()),
+            None => state.files.remove(&path),
+        };
     }
 
     /// Takes what was written to fd 2.

@@ -21,9 +21,11 @@ pub enum Call {
     Resident,
     /// `move_break` downwards: refused, and the break stays where it is.
     ShrinkBreak,
+    /// `read_file`: refused, or (by the seed) after a part.
+    ReadFile,
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// When a call fails; counted from the moment the plan is made, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

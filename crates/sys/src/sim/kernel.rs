@@ -9,7 +9,7 @@ use super::brk::{Outcome, Owner};
 use super::host::HOST_PAGE;
 use super::{ABORTED, Call, Config, Hints, Purging, Sim, State};
 use crate::linux::Linux;
-use crate::{Kernel, Move, Purpose};
+use crate::{FileRead, Kernel, Move, Purpose};
 
 /// Numbers for threads that were given none; far from those that tests use.
 static NEXT_THREAD: AtomicU32 = AtomicU32::new(1_000_000);
@@ -348,6 +348,31 @@ impl Kernel for Sim {
 
     fn random(&self) -> u64 {
         self.state().keys.next()
+    }
+
+    /// What `set_file` put there, in pieces of any length.
+    fn read_file(&self, path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
+        let mut state = self.state();
+        let Some(mut contents) = state.files.get(path).cloned() else {
+            return if state.faults.strikes(Call::ReadFile) { FileRead::Refused } else { FileRead::Missing };
+        };
+        let fails = state.faults.strikes(Call::ReadFile);
+        if fails {
+            state.faults.note_refusal(Call::ReadFile);
+            let part = state.choices.below(contents.len() as u64 + 1);
+            contents.truncate(part as usize);
+        }
+        let mut rest = &contents[..];
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let len = 1 + state.choices.below(rest.len().min(100) as u64) as usize;
+            pieces.push(&rest[..len]);
+            rest = &rest[len..];
+        }
+        // What takes them may call this kernel.
+        drop(state);
+        let enough = !pieces.into_iter().all(take);
+        if fails && !enough { FileRead::Refused } else { FileRead::Done }
     }
 
     fn write_error(&self, text: &[u8]) {

@@ -35,8 +35,8 @@ mod faults;
 mod host;
 mod kernel;
 
-use std::collections::HashSet;
-use std::ffi::CStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,6 +75,7 @@ struct State {
     process: u32,
     dead: HashSet<u32>,
     errors: Vec<u8>,
+    files: HashMap<CString, Vec<u8>>,
     /// Upper limit of mapped bytes (`RLIMIT_AS`) and of mappings (`vm.max_map_count`).
     byte_limit: usize,
     area_limit: usize,
@@ -126,6 +127,7 @@ impl Sim {
             process: 4242,
             dead: HashSet::new(),
             errors: Vec::new(),
+            files: HashMap::new(),
             byte_limit: usize::MAX,
             area_limit: 65_530,
             foreign: None,
