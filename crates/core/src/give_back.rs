@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use brkmap_sys::Kernel;
 use brkmap_wire::Counter;
 
+use crate::batch::{Batch, Emptied};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
 use crate::page_map::{Leaf, WORDS};
@@ -129,42 +130,43 @@ impl<P: Platform> Engine<P> {
         self.map.leaf(slice).is_some_and(|leaf| leaf.free.get(slice as usize % LEAF_SLICES))
     }
 
-    /// Purges dirty slices, run by run, from the highest leaf list entry on, until at most `keep` are left.
+    /// Purges dirty slices, from the newest leaf on, until at most `keep` are left; how many bytes went.
     pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
         if !self.kernel().purge_is_honest() {
             return 0;
         }
         let mut bytes = 0;
+        let mut batch = Batch::new();
         for leaf in self.map.leaves() {
             let mut at = 0;
             while spans.dirty > keep {
                 let Some((first, count)) = next_run(leaf, at) else { break };
-                if !self.purge(slice_address(leaf.first_slice() + first as u32), count * SLICE) {
-                    return bytes;
-                }
+                at = first + count;
+                // Clean in the books already; what the kernel refuses is dirty again.
                 leaf.dirty.fill(first, count, false);
                 leaf.change_dirty(-(count as i32));
                 spans.dirty -= count;
-                self.dirty_hint.store(spans.dirty, Relaxed);
-                bytes += count * SLICE;
-                at = first + count;
+                batch.push(slice_address(leaf.first_slice() + first as u32), count * SLICE, (leaf, first, count));
+                if batch.is_full() {
+                    let emptied = self.empty_dirty(spans, &mut batch);
+                    bytes += emptied.bytes;
+                    if emptied.refused {
+                        return bytes;
+                    }
+                }
             }
         }
-        bytes
+        bytes + self.empty_dirty(spans, &mut batch).bytes
     }
 
-    /// Purges a range that holds nothing; `true`: it reads as zero now.
-    pub(crate) fn purge(&self, start: usize, bytes: usize) -> bool {
-        let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
-        // SAFETY: [span-bits] the range is free and the engine's.
-        let done = unsafe { self.kernel().purge(start, bytes) };
-        if done {
-            self.count(Counter::Purge, 1);
-            self.count(Counter::PurgeBytes, bytes as u64);
-        } else {
-            self.count(Counter::PurgeRefused, 1);
-        }
-        done
+    fn empty_dirty(&self, spans: &mut Spans, batch: &mut Batch<(&Leaf, usize, usize)>) -> Emptied {
+        let emptied = self.empty_batch(batch, |(leaf, first, count)| {
+            leaf.dirty.fill(first, count, true);
+            leaf.change_dirty(count as i32);
+            spans.dirty += count;
+        });
+        self.dirty_hint.store(spans.dirty, Relaxed);
+        emptied
     }
 }
 

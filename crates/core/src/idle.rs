@@ -28,6 +28,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use brkmap_sys::Kernel;
 
+use crate::batch::Batch;
 use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
@@ -65,6 +66,17 @@ enum Hold {
     Owned,
 }
 
+/// Consecutive OS pages of a page that were made a hole.
+#[derive(Clone, Copy)]
+struct Hole<'a> {
+    record: &'a Record,
+    first: usize,
+    count: usize,
+}
+
+/// Pages that are looked at in one hold of a gate, which their owner may be waiting for.
+const PAGES_A_HOLD: usize = 32;
+
 /// OS pages of a page, a bit each.
 type OsPages = [u64; 2];
 
@@ -78,12 +90,9 @@ impl<P: Platform> Engine<P> {
             self.hold(me, heap, |hold| self.drain_held(heap, hold, effort));
         }
         for leaf in self.map.leaves() {
-            for word in 0..WORDS {
-                let mut used = leaf.owned.word(word) & !leaf.free.word(word);
-                while used != 0 {
-                    self.look_at_slice(me, leaf, word * 64 + used.trailing_zeros() as usize, effort, &mut found);
-                    used &= used - 1;
-                }
+            let mut at = 0;
+            while let Some(index) = next_used(leaf, at) {
+                at = self.look_along(me, leaf, index, effort, &mut found);
             }
         }
         found
@@ -138,23 +147,42 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    fn look_at_slice(&self, me: u32, leaf: &Leaf, index: usize, effort: Effort, found: &mut Found) {
-        let page = &leaf.metas[index];
-        let word = page.owner.load(Acquire);
+    /// Looks at the pages of one heap that follow each other, from a slice in use on, until enough is collected to be given
+    /// back; where the look goes on.
+    fn look_along(&self, me: u32, leaf: &Leaf, first: usize, effort: Effort, found: &mut Found) -> usize {
+        let word = leaf.metas[first].owner.load(Acquire);
         if word <= owner::DIRECT {
-            return;
+            return first + 1;
         }
         // SAFETY: [heap-stays] no tag, so the owner of a page in use, now or a moment ago.
         let heap = unsafe { Heap::from_owner(word) };
+        let mut at = first;
         self.hold(me, heap, |_| {
-            if page.owner.load(Acquire) == word {
-                self.look_at_page(heap, page, effort, found);
+            let mut holes = Batch::new();
+            for _ in 0..PAGES_A_HOLD {
+                let Some(index) = next_used(leaf, at) else { break };
+                let page = &leaf.metas[index];
+                match page.owner.load(Acquire) {
+                    owner if owner == word => self.look_at_page(heap, page, effort, &mut holes, found),
+                    owner if owner <= owner::DIRECT => {}
+                    _ => break,
+                }
+                at = index + 1;
             }
+            found.returned += self.empty_holes(&mut holes);
         });
+        at.max(first + 1)
     }
 
     /// Looks at one page. The heap is held.
-    fn look_at_page(&self, heap: &Heap, page: &PageMeta, effort: Effort, found: &mut Found) {
+    fn look_at_page<'a>(
+        &self,
+        heap: &Heap,
+        page: &'a PageMeta,
+        effort: Effort,
+        holes: &mut Batch<Hole<'a>>,
+        found: &mut Found,
+    ) {
         let status = page.status();
         if status != Status::Partial && status != Status::Full {
             return;
@@ -180,7 +208,7 @@ impl<P: Platform> Engine<P> {
             return;
         }
         if go {
-            found.returned += self.dig_holes(heap, page, record, free);
+            found.returned += self.dig_holes(heap, page, record, free, holes);
         } else {
             found.waiting += bytes;
         }
@@ -212,8 +240,15 @@ impl<P: Platform> Engine<P> {
         if carved as i32 == page.capacity() { bytes.div_ceil(os_page) } else { bytes / os_page }
     }
 
-    /// Gives OS pages of a page back; the bytes that went.
-    fn dig_holes(&self, heap: &Heap, page: &PageMeta, record: &Record, free: OsPages) -> usize {
+    /// Makes OS pages of a page holes; their memory goes back with the batch. The bytes that went meanwhile.
+    fn dig_holes<'a>(
+        &self,
+        heap: &Heap,
+        page: &'a PageMeta,
+        record: &'a Record,
+        free: OsPages,
+        holes: &mut Batch<Hole<'a>>,
+    ) -> usize {
         let os_page = self.os_page.load(Relaxed);
         page.set_stale(true);
         let mut returned = 0;
@@ -221,12 +256,10 @@ impl<P: Platform> Engine<P> {
         while let Some((first, count)) = next_os_pages(free, at) {
             at = first + count;
             (first..at).for_each(|index| record.set_hole(index, true));
-            if self.purge(page.start() + first * os_page, count * os_page) {
-                returned += count * os_page;
-            } else {
-                (first..at).for_each(|index| record.set_hole(index, false));
-                break;
+            if holes.is_full() {
+                returned += self.empty_holes(holes);
             }
+            holes.push(page.start() + first * os_page, count * os_page, Hole { record, first, count });
         }
         if page.status() == Status::Full {
             // It has something to give again; its owner will find it on the ring, and renew its books.
@@ -234,6 +267,13 @@ impl<P: Platform> Engine<P> {
             self.ring_push(heap, page);
         }
         returned
+    }
+
+    /// Gives the memory of the holes back that were dug inside this hold of the gate; the bytes that went.
+    fn empty_holes(&self, holes: &mut Batch<Hole<'_>>) -> usize {
+        let fill =
+            |hole: Hole<'_>| (hole.first..hole.first + hole.count).for_each(|index| hole.record.set_hole(index, false));
+        self.empty_batch(holes, fill).bytes
     }
 
     /// Gives back what the store holds free, if that is over the budget and nothing changed there since the last look.
@@ -264,6 +304,15 @@ impl PageMeta {
         let flags = self.flags.load(Relaxed);
         self.flags.store(flags & !crate::page::STATUS_MASK | Status::Partial as u8, Relaxed);
     }
+}
+
+/// The first slice of a leaf in use, from `from` on.
+fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
+    (from / 64..WORDS).find_map(|word| {
+        let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
+        let used = leaf.owned.word(word) & !leaf.free.word(word) & mask;
+        (used != 0).then(|| word * 64 + used.trailing_zeros() as usize)
+    })
 }
 
 /// Free OS pages below `reach` that are no holes yet.

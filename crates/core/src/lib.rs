@@ -29,6 +29,7 @@ mod page_map;
 
 // The engine, bottom-up.
 mod alloc;
+mod batch;
 mod check;
 mod direct;
 mod engine;

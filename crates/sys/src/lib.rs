@@ -11,6 +11,7 @@
 //! | `brk` (through libc's `sbrk` on glibc) | the main heap | mappings take over, for good |
 //! | `mmap`, `munmap`, `mremap` | regions, large blocks, metadata | `ENOMEM`; the range is kept; copy |
 //! | `madvise` | giving memory back, huge pages | the memory stays, zeroing by hand |
+//! | `process_madvise` | giving many pieces back at once | `madvise` for each |
 //! | `futex` | waiting for a lock | `sched_yield` and try again |
 //! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
 //! | `gettid`, `getpid` | whose lock, which process | numbers are made up |
@@ -68,6 +69,25 @@ pub enum Move {
     Forbidden,
 }
 
+/// A page-aligned range of addresses; laid out as the kernel's `struct iovec`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Range {
+    /// First address.
+    pub start: usize,
+    /// Length, in bytes.
+    pub bytes: usize,
+}
+
+/// What [`Kernel::purge_ranges`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Ranges that were purged, from the first on.
+    pub ranges: usize,
+    /// System calls that this took.
+    pub calls: usize,
+}
+
 /// Room for what tells whether a thread is gone: see [`Kernel::mark_thread`]. It must stay where it is, and mapped.
 #[repr(C, align(8))]
 pub struct ThreadMark(pub(crate) [AtomicU32; 16]);
@@ -115,6 +135,25 @@ pub trait Kernel: Sync {
     /// # Safety
     /// The range is the caller's and holds nothing that is still needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// [`purge`](Kernel::purge) for each of the ranges, in order, with few system calls. It ends at the first range that
+    /// is refused; that one may be purged in part.
+    ///
+    /// # Safety
+    /// As [`purge`](Kernel::purge), for each.
+    unsafe fn purge_ranges(&self, ranges: &[Range]) -> Purged {
+        let mut purged = Purged::default();
+        for range in ranges {
+            let start = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(range.start));
+            purged.calls += 1;
+            // SAFETY: [caller-owns-range] the caller's promise
+            if !start.is_some_and(|start| unsafe { self.purge(start, range.bytes) }) {
+                break;
+            }
+            purged.ranges += 1;
+        }
+        purged
+    }
 
     /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
     fn purge_is_honest(&self) -> bool;

@@ -4,6 +4,7 @@
 //!   syscall         the instruction itself, one function per number of arguments
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
+//!   give_back       purging, one range or many
 //!   helper          a thread of the kernel's making, without libc
 //!   end             ending the process with SIGABRT
 //!   thread_word     one word of thread-local storage in two instructions
@@ -19,12 +20,13 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Kernel, Move, Purpose, ThreadMark};
+use crate::{Kernel, Move, Purged, Purpose, Range, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
 pub mod at_fork;
 mod end;
+mod give_back;
 pub mod helper;
 mod libc;
 mod program_break;
@@ -119,7 +121,12 @@ impl Kernel for Linux {
 
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool {
         // SAFETY: [caller-owns-range] the caller's promise: nothing in it is needed
-        !refused(unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, len, MADV_DONTNEED) })
+        unsafe { give_back::purge(start, len) }
+    }
+
+    unsafe fn purge_ranges(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise, for each
+        unsafe { give_back::purge_ranges(ranges) }
     }
 
     fn purge_is_honest(&self) -> bool {

@@ -22,10 +22,12 @@ pub(super) mod number {
     pub(in super::super) const CLOCK_GETTIME: usize = 228;
     pub(in super::super) const TGKILL: usize = 234;
     pub(in super::super) const GETRANDOM: usize = 318;
+    pub(in super::super) const PROCESS_MADVISE: usize = 440;
 }
 
 pub(super) const EPERM: usize = 1;
 pub(super) const ESRCH: usize = 3;
+pub(super) const EBADF: usize = 9;
 pub(super) const EINVAL: usize = 22;
 pub(super) const ENOSYS: usize = 38;
 
