@@ -3,12 +3,15 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use brkmap_wire::Counter;
+
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::{EMPTY_PAGE, Heap};
 use crate::page::{Block, PageMeta, Status, owner, state};
 use crate::page_map::Leaf;
+use crate::spans::Spans;
 use crate::stats::count_states;
 
 /// An invariant that does not hold: its name (as in `docs/INVARIANTS.md`), the address of the page, and two numbers that
@@ -41,7 +44,25 @@ impl<P: Platform> Engine<P> {
         }
         equal("span-bits: used slices", 0, used as i64, used_found as i64)?;
         equal("span-bits: dirty slices", 0, dirty as i64, dirty_found as i64)?;
+        self.with_spans(|spans| self.check_kept(spans))?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
+    }
+
+    fn check_kept(&self, spans: &Spans) -> Result<(), Violation> {
+        let mut bytes = 0;
+        for (start, length) in spans.kept.list() {
+            let page = self.page(slice_of(start));
+            let starts = self
+                .map
+                .leaf(slice_of(start))
+                .is_some_and(|leaf| leaf.direct.get(slice_of(start) as usize % LEAF_SLICES));
+            equal("kept-mapping: owner", start, owner::KEPT as i64, page.owner.load(Relaxed) as i64)?;
+            equal("kept-mapping: start", start, start as i64, page.direct_start() as i64)?;
+            equal("kept-mapping: marked", start, 1, starts as i64)?;
+            bytes += length;
+        }
+        equal("kept-mapping: bytes", 0, bytes as i64, spans.kept.bytes() as i64)?;
+        equal("kept-mapping: counter", 0, bytes as i64, self.counter(Counter::KeptLiveBytes) as i64)
     }
 
     fn check_leaf(&self, leaf: &Leaf) -> Result<(usize, usize), Violation> {
@@ -61,7 +82,7 @@ impl<P: Platform> Engine<P> {
                     "span-bits: a free slice has no page",
                     at,
                     0,
-                    (covered + (word != 0 && word != owner::DIRECT) as usize) as i64,
+                    (covered + (word != owner::NONE && word != owner::DIRECT && word != owner::KEPT) as usize) as i64,
                 )?;
                 continue;
             }
@@ -72,7 +93,7 @@ impl<P: Platform> Engine<P> {
             }
             covered = match word {
                 owner::RUN => page.span_bytes() / SLICE - 1,
-                owner::NONE | owner::INTERIOR | owner::DIRECT => {
+                owner::NONE | owner::INTERIOR | owner::DIRECT | owner::KEPT => {
                     return Err(Violation {
                         invariant: "span-bits: a used slice has a page",
                         address: at,

@@ -14,6 +14,7 @@ use brkmap_wire::Counter;
 use crate::batch::{Batch, Emptied};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
+use crate::kept::Which;
 use crate::page_map::{Leaf, WORDS};
 use crate::policy;
 use crate::spans::Spans;
@@ -54,7 +55,7 @@ impl<P: Platform> Engine<P> {
     /// As [`Engine::give_back_all`], by who works on the store.
     pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize) -> usize {
         spans.over_since = 0;
-        self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
+        self.release_kept(spans, Which::All) + self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
     }
 
     /// Memory was refused: gives back all that nobody uses, address space too, which a limit may be about. `true`: it may be

@@ -22,6 +22,7 @@ use brkmap_wire::Counter;
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
 use crate::idle::{Effort, Found};
+use crate::kept::Which;
 use crate::policy;
 
 /// `state`: no helper.
@@ -49,6 +50,8 @@ pub(crate) struct Helper {
     bell: AtomicU32,
     /// 1: never start one.
     forbidden: AtomicU32,
+    /// 1: the last start of one was refused.
+    refused: AtomicU32,
     /// The process it was started in.
     process: AtomicU32,
     /// Nudges since it was started; now and then one looks whether it is still there.
@@ -73,6 +76,7 @@ impl Helper {
             alive: AtomicU32::new(0),
             bell: AtomicU32::new(0),
             forbidden: AtomicU32::new(0),
+            refused: AtomicU32::new(0),
             process: AtomicU32::new(0),
             ignored: AtomicU32::new(0),
             not_before: AtomicU64::new(0),
@@ -116,8 +120,21 @@ impl<P: Platform> Engine<P> {
 
     /// Is more loose than the budget allows?
     fn is_over_budget(&self) -> bool {
+        if self.counter(Counter::KeptLiveBytes) != 0 {
+            return true;
+        }
         let loose = self.loosened.load(Relaxed) * SLICE + self.dirty_hint.load(Relaxed) * SLICE;
         loose > policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
+    }
+
+    /// Can what is left for later be expected to go back, whatever the program does?
+    pub(crate) fn has_helper(&self) -> bool {
+        self.helper.forbidden.load(Relaxed) | self.helper.refused.load(Relaxed) == 0 && self.can_return()
+    }
+
+    /// A look as the helper takes it, by the calling thread, outside all locks: for tests that play the helper.
+    pub fn look_once(&self) {
+        self.look();
     }
 
     /// Called where blocks were freed, outside all locks: starts the helper if enough waits.
@@ -147,7 +164,9 @@ impl<P: Platform> Engine<P> {
         if self.helper.forbidden.load(Relaxed) == 0 && self.start_helper() {
             return;
         }
-        // No helper: a look now, and none for a moment.
+        self.helper.refused.store(1, Relaxed);
+        // No helper: a look now, and none for a moment. What only a helper would come back to goes.
+        self.with_spans(|spans| self.release_kept(spans, Which::All));
         let found = self.look();
         self.rest(now, found.returned != 0 || self.helper.over.load(Relaxed) != 0);
         self.helper.state.store(ABSENT, Release);
@@ -231,9 +250,10 @@ impl<P: Platform> Engine<P> {
         let over = self.helper.over.load(Relaxed) != 0;
         let heaps = self.look_over(if over { Effort::Idle } else { Effort::Count });
         let store = self.look_at_store();
+        let kept = self.counter(Counter::KeptLiveBytes) != 0;
         let budget = policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
         let found = Found { waiting: heaps.waiting + store.waiting, returned: heaps.returned + store.returned };
-        let goes_on = found.waiting > budget || (over && heaps.waiting != 0);
+        let goes_on = found.waiting > budget || (over && heaps.waiting != 0) || kept;
         self.helper.over.store(goes_on as u32, Relaxed);
         found
     }

@@ -33,6 +33,7 @@ use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
 use crate::heap::Heap;
+use crate::kept::Which;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::page::{PageMeta, Record, Status, owner, state};
 use crate::page_map::{Leaf, WORDS};
@@ -151,7 +152,7 @@ impl<P: Platform> Engine<P> {
     /// back; where the look goes on.
     fn look_along(&self, me: u32, leaf: &Leaf, first: usize, effort: Effort, found: &mut Found) -> usize {
         let word = leaf.metas[first].owner.load(Acquire);
-        if word <= owner::DIRECT {
+        if owner::is_tag(word) {
             return first + 1;
         }
         // SAFETY: [heap-stays] no tag, so the owner of a page in use, now or a moment ago.
@@ -164,7 +165,7 @@ impl<P: Platform> Engine<P> {
                 let page = &leaf.metas[index];
                 match page.owner.load(Acquire) {
                     owner if owner == word => self.look_at_page(heap, page, effort, &mut holes, found),
-                    owner if owner <= owner::DIRECT => {}
+                    owner if owner::is_tag(owner) => {}
                     _ => break,
                 }
                 at = index + 1;
@@ -276,18 +277,19 @@ impl<P: Platform> Engine<P> {
         self.empty_batch(holes, fill).bytes
     }
 
-    /// Gives back what the store holds free, if that is over the budget and nothing changed there since the last look.
+    /// Gives back the mappings that are kept in vain, and what the store holds free, if that is over the budget and nothing changed there since the last look.
     pub(crate) fn look_at_store(&self) -> Found {
         self.with_spans(|spans| {
+            let unmapped = self.release_kept(spans, Which::Idle);
             let idle = spans.changes == spans.changes_seen;
             spans.changes_seen = spans.changes;
             let dirty = spans.dirty * SLICE;
             if dirty <= policy::dirty_budget(spans.used * SLICE) / 2 {
-                Found::default()
+                Found { waiting: 0, returned: unmapped }
             } else if idle {
-                Found { waiting: 0, returned: self.purge_dirty(spans, 0) }
+                Found { waiting: 0, returned: unmapped + self.purge_dirty(spans, 0) }
             } else {
-                Found { waiting: dirty, returned: 0 }
+                Found { waiting: dirty, returned: unmapped }
             }
         })
     }

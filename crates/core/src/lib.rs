@@ -41,6 +41,7 @@ mod give_back;
 mod handover;
 mod helper;
 mod idle;
+mod kept;
 mod pages;
 mod perturb;
 mod publish;

@@ -62,6 +62,13 @@ pub(crate) mod owner {
     pub(crate) const RUN: usize = 2;
     /// A direct mapping starts in this slice.
     pub(crate) const DIRECT: usize = 3;
+    /// A direct mapping starts in this slice that was freed and is kept: see `kept`. No block.
+    pub(crate) const KEPT: usize = 4;
+
+    /// Is the word no heap's?
+    pub(crate) fn is_tag(word: usize) -> bool {
+        word <= KEPT
+    }
 }
 
 /// What the owner does with a page at present.

@@ -71,6 +71,11 @@ pub fn dirty_budget(used: usize) -> usize {
     (used / 8).max(1 << 20)
 }
 
+/// Bytes of freed direct mappings that may be kept while `live` bytes are in use.
+pub fn kept_budget(live: usize) -> usize {
+    (live / 8).max(128 << 20)
+}
+
 /// First pause of the helper between two looks, in ms: what did not change from one look to the next is idle.
 pub const TICK_MS: u64 = 100;
 

@@ -107,6 +107,7 @@ impl<P: Platform> Engine<P> {
             metadata_head: metadata_head.expose_provenance() as u64,
             mmap_threshold: address(&self.tunables.mmap_threshold),
             trim_threshold: address(&self.tunables.trim_threshold),
+            owner_kept: owner::KEPT as u64,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
 use crate::heap::Origin;
+use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
@@ -38,6 +39,8 @@ pub(crate) struct Spans {
     pub(crate) changes_seen: u64,
     /// When `dirty` first exceeded the budget; 0 = it does not.
     pub(crate) over_since: u64,
+    /// Direct mappings that wait for a block of their size.
+    pub(crate) kept: Kept,
 }
 
 /// A range of slices that was taken from the store.
@@ -64,6 +67,7 @@ impl Spans {
             changes: 0,
             changes_seen: 0,
             over_since: 0,
+            kept: Kept::new(),
         }
     }
 }

@@ -123,7 +123,7 @@ impl<P: Platform> Engine<P> {
 /// Adds a page or run to the census.
 fn count_page(page: &PageMeta, stats: &mut Stats) {
     match page.owner.load(Acquire) {
-        owner::NONE | owner::INTERIOR | owner::DIRECT => {}
+        owner::NONE | owner::INTERIOR | owner::DIRECT | owner::KEPT => {}
         owner::RUN => stats.live += page.span_bytes(),
         _ if page.status() == Status::None => {}
         _ => {

@@ -234,7 +234,8 @@ impl<P: Platform> Engine<P> {
         let Some(limit) = self.tunables.knobs.limit.get() else { return true };
         let used = spans.used * SLICE + self.counter(Counter::DirectLiveBytes) as usize;
         let wanted = used.saturating_add(bytes);
-        if wanted <= limit && wanted.saturating_add(spans.dirty * SLICE) > limit && self.kernel().purge_is_honest() {
+        let loose = spans.dirty * SLICE + spans.kept.bytes();
+        if wanted <= limit && wanted.saturating_add(loose) > limit && self.kernel().purge_is_honest() {
             self.give_back_in(spans, 0);
         }
         wanted <= limit

@@ -5,7 +5,9 @@
 mod platform;
 
 use brkmap_core::Engine;
-use brkmap_sys::sim::{Call, Config, Fault, Sim};
+use std::sync::atomic::Ordering::Relaxed;
+
+use brkmap_sys::sim::{Call, Config, Fault, Purging, Sim};
 use brkmap_wire::Counter;
 use platform::Stage;
 
@@ -95,4 +97,104 @@ fn what_is_always_refused_stays_whole() {
             refill(engine, &kept);
         });
     }
+}
+
+const LARGE: usize = 40 << 20;
+
+/// A large block comes and goes; how many mappings that made and ended.
+fn large_round(engine: &Engine<Stage>, sim: &Sim) -> (u64, u64) {
+    let before = (sim.calls(Call::Map), sim.calls(Call::Unmap));
+    let block = engine.allocate(LARGE);
+    assert!(!block.is_null());
+    // SAFETY: a live block
+    unsafe {
+        block.write(1);
+        block.add(LARGE - 1).write(2);
+        engine.free(block);
+    }
+    engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+    (sim.calls(Call::Map) - before.0, sim.calls(Call::Unmap) - before.1)
+}
+
+fn with_helper(engine: &Engine<Stage>) {
+    engine.platform().has_helper.store(true, Relaxed);
+    // Everything that the first allocation maps is there.
+    // SAFETY: a live block
+    unsafe { engine.free(engine.allocate(LARGE + 4096)) };
+}
+
+#[test]
+fn the_first_large_block_goes_back_at_once_and_later_ones_are_kept() {
+    on(Config::linux(1), |engine, sim| {
+        with_helper(engine);
+        assert_eq!(large_round(engine, sim), (1, 1));
+        // The helper's stack is mapped where the first one is kept.
+        assert!(large_round(engine, sim).1 == 0 && engine.counter(Counter::KeptLiveBytes) == LARGE as u64);
+        assert_eq!(large_round(engine, sim), (0, 0));
+        assert_eq!(engine.counter(Counter::KeptReused), 1);
+        assert_eq!(engine.stats().mapped, 0);
+        engine.look_once();
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), LARGE as u64);
+        engine.look_once();
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), 0);
+        assert_eq!(large_round(engine, sim), (1, 0));
+        assert!(engine.trim(0));
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), 0);
+    });
+}
+
+#[test]
+fn nothing_is_kept_where_it_would_not_come_back_or_was_ruled_out() {
+    let always: [(&str, fn(&Engine<Stage>), Purging); 5] = [
+        ("no helper", |engine| engine.platform().has_helper.store(false, Relaxed), Purging::Honest),
+        ("background:off", |engine| engine.set_background(false), Purging::Honest),
+        ("threshold set", |engine| engine.set_mmap_threshold(1 << 20), Purging::Honest),
+        ("mmap_max set", |engine| engine.set_mmap_max(100), Purging::Honest),
+        ("purging lies", |_| (), Purging::Lies),
+    ];
+    for (what, set, purging) in always {
+        on(Config { purging, ..Config::linux(2) }, |engine, sim| {
+            with_helper(engine);
+            set(engine);
+            for round in 0..4 {
+                assert_eq!(large_round(engine, sim).1, 1, "{what}: round {round}");
+                assert_eq!(engine.counter(Counter::KeptLiveBytes), 0, "{what}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_kept_mapping_is_no_block_and_never_serves_calloc() {
+    on(Config::linux(3), |engine, sim| {
+        with_helper(engine);
+        (0..3).for_each(|_| _ = large_round(engine, sim));
+        let block = engine.allocate_zeroed(1, LARGE);
+        // SAFETY: a live block
+        assert_eq!(unsafe { (block.read(), block.add(LARGE - 1).read()) }, (0, 0));
+        // A block of another size makes room: nothing is held besides.
+        // SAFETY: a live block
+        unsafe { engine.free(block) };
+        let other = engine.allocate(LARGE + (8 << 20));
+        assert!(!other.is_null() && engine.counter(Counter::KeptLiveBytes) == 0);
+        // A refused unmapping loses addresses, no memory.
+        (0..2).for_each(|_| _ = large_round(engine, sim));
+        let resident = sim.resident_bytes();
+        sim.fail(Call::Unmap, Fault::From(1));
+        engine.trim(0);
+        assert!(sim.refused(Call::Unmap) > 0 && sim.resident_bytes() < resident);
+        engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+        sim.heal();
+        (0..2).for_each(|_| _ = large_round(engine, sim));
+        let block = engine.allocate(LARGE);
+        let twice = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // SAFETY: none, that is the point
+            unsafe {
+                engine.free(block);
+                engine.free(block);
+            }
+        }));
+        let said = twice.unwrap_err().downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(said.contains("brkmap: fatal: double free"), "{said}");
+    });
 }

@@ -25,7 +25,7 @@
 /// The first 16 bytes of every root.
 pub const MAGIC: [u8; 16] = *b"\x7fbrkmap\x00root\x1a\x0d\x0a\x00";
 /// Layout version of [`Root`]; a reader refuses another one.
-pub const ABI: u64 = 1;
+pub const ABI: u64 = 2;
 /// Alignment at which a reader looks for [`MAGIC`].
 pub const ROOT_ALIGN: usize = 64;
 
@@ -194,6 +194,9 @@ root! {
     mmap_threshold,
     /// Present trim threshold in bytes, as an address of a u64.
     trim_threshold,
+    /// Owner value of a direct mapping that was freed and is kept for the next block of its size; it has its bit in
+    /// `leaf_direct`, and holds no block.
+    owner_kept,
 }
 
 /// Values of `Root::face`.
@@ -272,10 +275,14 @@ pub enum Counter {
     OutOfMemory,
     /// Times the mmap threshold moved.
     ThresholdMoves,
+    /// Bytes of freed direct mappings that are kept now.
+    KeptLiveBytes,
+    /// Times a kept mapping served a block.
+    KeptReused,
 }
 
 /// Number of counters this version writes.
-pub const COUNTERS: usize = Counter::ThresholdMoves as usize + 1;
+pub const COUNTERS: usize = Counter::KeptReused as usize + 1;
 
 #[cfg(test)]
 mod tests {
