@@ -15,7 +15,8 @@ use crate::batch::{Batch, Emptied};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
 use crate::kept::Which;
-use crate::page_map::{Leaf, WORDS};
+use crate::page_map::Leaf;
+use crate::patience;
 use crate::policy;
 use crate::spans::Spans;
 
@@ -27,6 +28,8 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn note_budget(&self, spans: &mut Spans) {
         spans.changes += 1;
         self.dirty_hint.store(spans.dirty, Relaxed);
+        spans.low_since_over = spans.low_since_over.min(spans.dirty);
+        spans.low_since_look = spans.low_since_look.min(spans.dirty);
         let budget = policy::dirty_budget(spans.used * SLICE);
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
@@ -39,11 +42,37 @@ impl<P: Platform> Engine<P> {
         let now = self.kernel().now_ms().max(1);
         if spans.over_since == 0 {
             spans.over_since = now;
-        } else if now - spans.over_since.min(now) >= self.purge_delay_ms() {
+            spans.low_since_over = spans.dirty;
+        } else if now - spans.over_since.min(now) >= self.pause_ms(spans.call_delay.max(patience::CALL_MS)) {
             spans.over_since = 0;
-            let pad = self.tunables.top_pad.load(Relaxed);
-            self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
-            self.purge_dirty(spans, budget / SLICE / 2);
+            self.give_back_in_call(spans, budget);
+        }
+    }
+
+    /// Memory was over the budget for long enough: what was free in all that time goes. The break moves here alone, as the
+    /// helper never does that; it keeps what was needed now and then, so that a loop at the edge does not move it each time.
+    fn give_back_in_call(&self, spans: &mut Spans, budget: usize) {
+        let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
+        let pad = self.tunables.top_pad.load(Relaxed).max(needed * SLICE);
+        self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
+        if self.helper_runs() {
+            return;
+        }
+        spans.call_delay = patience::next_call_delay(
+            spans.call_delay,
+            spans.purged_by_call * SLICE,
+            core::mem::take(&mut spans.regretted) * SLICE,
+        );
+        spans.purged_by_call = self.purge_dirty(spans, (budget / SLICE / 2).max(needed)) / SLICE;
+    }
+
+    /// Slices that were not dirty are taken. Such as were purged a while ago are regretted.
+    pub(crate) fn note_regret(&self, spans: &mut Spans, clean: usize) {
+        let again = clean.min(spans.purged);
+        if again != 0 {
+            spans.purged -= again;
+            spans.regretted += again;
+            self.helper.woken.fetch_add(again * SLICE, Relaxed);
         }
     }
 
@@ -131,7 +160,8 @@ impl<P: Platform> Engine<P> {
         self.map.leaf(slice).is_some_and(|leaf| leaf.free.get(slice as usize % LEAF_SLICES))
     }
 
-    /// Purges dirty slices, from the newest leaf on, until at most `keep` are left; how many bytes went.
+    /// Purges dirty slices, from the newest leaf on and from its end, until at most `keep` are left; how many bytes went.
+    /// What lies low is taken first, so it is kept.
     pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
         if !self.kernel().purge_is_honest() {
             return 0;
@@ -139,10 +169,12 @@ impl<P: Platform> Engine<P> {
         let mut bytes = 0;
         let mut batch = Batch::new();
         for leaf in self.map.leaves() {
-            let mut at = 0;
+            let mut end = LEAF_SLICES;
             while spans.dirty > keep {
-                let Some((first, count)) = next_run(leaf, at) else { break };
-                at = first + count;
+                let Some((start, behind)) = last_run(leaf, end) else { break };
+                let count = (behind - start).min(spans.dirty - keep);
+                let first = behind - count;
+                end = first;
                 // Clean in the books already; what the kernel refuses is dirty again.
                 leaf.dirty.fill(first, count, false);
                 leaf.change_dirty(-(count as i32));
@@ -167,6 +199,7 @@ impl<P: Platform> Engine<P> {
             spans.dirty += count;
         });
         self.dirty_hint.store(spans.dirty, Relaxed);
+        spans.purged += emptied.bytes / SLICE;
         emptied
     }
 }
@@ -179,30 +212,11 @@ fn next_free_region(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
     Some((first, end - first))
 }
 
-/// The first maximal run of dirty slices of a leaf from `from` on: (index, count).
-fn next_run(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
+/// The last maximal run of dirty slices of a leaf below `end`: where it starts and ends.
+fn last_run(leaf: &Leaf, end: usize) -> Option<(usize, usize)> {
     if leaf.dirty_slices.load(Relaxed) == 0 {
         return None;
     }
-    let mut first = None;
-    let mut at = from;
-    while at < WORDS * 64 {
-        let bits = leaf.dirty.word(at / 64) >> (at % 64);
-        match first {
-            None if bits == 0 => at = (at / 64 + 1) * 64,
-            None => {
-                at += bits.trailing_zeros() as usize;
-                first = Some(at);
-            }
-            Some(start) => {
-                let ones = bits.trailing_ones() as usize;
-                let in_word = 64 - at % 64;
-                at += ones.min(in_word);
-                if ones < in_word {
-                    return Some((start, at - start));
-                }
-            }
-        }
-    }
-    first.map(|start| (start, at - start))
+    let behind = leaf.dirty.last_below(end, true)? + 1;
+    Some((leaf.dirty.last_below(behind, false).map_or(0, |clean| clean + 1), behind))
 }

@@ -21,8 +21,9 @@ use brkmap_wire::Counter;
 
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
-use crate::idle::{Effort, Found};
+use crate::idle::Effort;
 use crate::kept::Which;
+use crate::patience::{self, Outcome};
 use crate::policy;
 
 /// `state`: no helper.
@@ -38,8 +39,10 @@ const STOP_WAITS: u32 = 100;
 const NUDGES_TO_MISS: u32 = 1024;
 /// Looks in a row that find nothing to do, before the helper ends.
 const QUIET_LOOKS: u32 = 2;
-/// Looks after which the helper ends though something waits that never gets idle.
-const MOST_LOOKS: u32 = 30;
+/// Looks in a row that return nothing, after which the helper ends though something waits, if the program does nothing.
+const MOST_VAIN_LOOKS: u32 = 30;
+/// How long none is started then, in ms.
+const HOPELESS_MS: u64 = 10_000;
 
 /// The helper's part of the engine. All zero: none, allowed.
 pub(crate) struct Helper {
@@ -58,14 +61,14 @@ pub(crate) struct Helper {
     ignored: AtomicU32,
     /// No new one before this time, in ms.
     not_before: AtomicU64,
-    /// How long the next pause will be, in ms, if it finds nothing.
+    /// How long calls leave the heap alone after a vain look of theirs, in ms.
     pause: AtomicU64,
     /// Its memory; 0 = none yet.
     memory: AtomicUsize,
     memory_bytes: AtomicUsize,
     /// 1: the last look found more than the budget, so what is idle goes back until nothing waits.
     over: AtomicU32,
-    /// Bytes of holes that were needed again since the last look.
+    /// Bytes that went back and were needed again since the last look.
     pub(crate) woken: AtomicUsize,
 }
 
@@ -134,7 +137,10 @@ impl<P: Platform> Engine<P> {
 
     /// A look as the helper takes it, by the calling thread, outside all locks: for tests that play the helper.
     pub fn look_once(&self) {
-        self.look();
+        self.start();
+        if self.can_return() {
+            self.look();
+        }
     }
 
     /// Called where blocks were freed, outside all locks: starts the helper if enough waits.
@@ -155,7 +161,8 @@ impl<P: Platform> Engine<P> {
             return;
         }
         let now = self.kernel().now_ms();
-        if now < self.helper.not_before.load(Relaxed) || !self.can_return() {
+        let resting = now < self.helper.not_before.load(Relaxed) && self.counter(Counter::KeptLiveBytes) == 0;
+        if resting || !self.can_return() {
             return;
         }
         if self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
@@ -214,54 +221,93 @@ impl<P: Platform> Engine<P> {
     /// The helper's life. Runs on the thread that `start_helper` made, and there alone.
     pub fn help(&self) {
         self.platform.set_heap(&crate::heap::ENDED_HEAP);
-        let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
+        self.with_spans(|spans| spans.patience.begin());
+        let (mut pause, mut quiet) = (patience::SHORTEST_MS, 0);
         loop {
-            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick) as u32);
+            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(pause) as u32);
             if self.helper.forbidden.load(Relaxed) != 0 {
                 return self.helper.state.store(ABSENT, Release);
             }
-            let found = self.look();
-            useful |= found.returned != 0;
-            tick = policy::next_tick(tick, found.returned, self.helper.woken.swap(0, Relaxed));
-            let goes_on = found.returned != 0 || self.helper.over.load(Relaxed) != 0;
-            quiet = if goes_on { 0 } else { quiet + 1 };
-            looks += 1;
-            if quiet < QUIET_LOOKS && looks < MOST_LOOKS {
+            let look = self.look();
+            pause = look.pause_ms;
+            let waits = look.returned != 0 || self.helper.over.load(Relaxed) != 0;
+            quiet = if waits { 0 } else { quiet + 1 };
+            let hopeless = look.vain >= MOST_VAIN_LOOKS && !look.busy;
+            if quiet < QUIET_LOOKS && !hopeless {
                 continue;
             }
-            self.rest(self.kernel().now_ms(), useful);
+            if hopeless {
+                self.helper.not_before.store(self.kernel().now_ms() + HOPELESS_MS, Relaxed);
+            }
             // [no-lost-nudge]
             self.helper.state.store(ABSENT, Release);
             fence(SeqCst);
-            let resting = self.kernel().now_ms() < self.helper.not_before.load(Relaxed);
-            if resting
+            if hopeless
                 || !self.is_over_budget()
                 || self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err()
             {
                 return;
             }
-            (quiet, looks, useful) = (0, 0, false);
+            quiet = 0;
         }
     }
 
-    /// One look over everything. What could go back is only counted until it is over the budget.
-    fn look(&self) -> Found {
-        self.loosened.store(0, Relaxed);
-        let over = self.helper.over.load(Relaxed) != 0;
-        let heaps = self.look_over(if over { Effort::Idle } else { Effort::Count });
-        let store = self.look_at_store();
-        let kept = self.counter(Counter::KeptLiveBytes) != 0;
-        let budget = policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
-        let found = Found { waiting: heaps.waiting + store.waiting, returned: heaps.returned + store.returned };
-        let goes_on = found.waiting > budget || (over && heaps.waiting != 0) || kept;
-        self.helper.over.store(goes_on as u32, Relaxed);
-        found
+    /// Does a helper run?
+    pub(crate) fn helper_runs(&self) -> bool {
+        self.helper.state.load(Relaxed) == RUNNING
     }
 
-    /// Plans the pause after the helper: short after it was of use, longer each time it was not.
+    /// One look over everything. What could go back is only counted until it is over the budget; then it goes when it is
+    /// idle, or at once where live memory dropped.
+    fn look(&self) -> Look {
+        let helper = &self.helper;
+        let regretted = helper.woken.swap(0, Relaxed);
+        let loosened = self.loosened.swap(0, Relaxed);
+        let over = helper.over.load(Relaxed) != 0;
+        let mut found = self.look_over(if over { Effort::Idle } else { Effort::Count });
+        let in_heaps = found.waiting;
+        found.add(self.look_at_store());
+        let used = self.counter(Counter::UsedSliceBytes) as usize;
+        let budget = policy::dirty_budget(used);
+        let live = used.saturating_sub(in_heaps) + self.counter(Counter::DirectLiveBytes) as usize;
+        let mut goes_on = found.waiting > budget || over && in_heaps != 0;
+        let dropped = found.waiting > budget && patience::is_drop(found.waiting, live);
+        if dropped && self.with_spans(|spans| spans.patience.at_once()) {
+            found.add(self.look_over(Effort::Now));
+            found.returned += self.with_spans(|spans| self.purge_dirty(spans, 0));
+            // What was in use for allocation shows up at the next look.
+            goes_on = true;
+        }
+        goes_on |= self.counter(Counter::KeptLiveBytes) != 0;
+        helper.over.store(goes_on as u32, Relaxed);
+        let outcome = Outcome { returned: found.returned, regretted, blocks: found.blocks };
+        self.with_spans(|spans| {
+            spans.patience.learn(outcome);
+            Look {
+                returned: found.returned,
+                busy: found.busy || loosened != 0,
+                vain: spans.patience.fruitless(),
+                pause_ms: spans.patience.pause_ms(outcome),
+            }
+        })
+    }
+
+    /// Plans the next look of calls, where there is no helper: soon after one that was of use, later each time it was not.
     fn rest(&self, now: u64, useful: bool) {
         let pause = policy::pause_after(self.helper.pause.load(Relaxed), useful);
         self.helper.pause.store(pause, Relaxed);
         self.helper.not_before.store(now + pause, Relaxed);
     }
+}
+
+/// What a look came to.
+struct Look {
+    /// Bytes that went back.
+    returned: usize,
+    /// The program used the heap since the last look.
+    busy: bool,
+    /// Looks in a row that returned nothing.
+    vain: u32,
+    /// The pause before the next one.
+    pause_ms: u64,
 }

@@ -46,7 +46,9 @@ pub(crate) enum Effort {
     Count,
     /// Give back what has not changed since the last look.
     Idle,
-    /// Give back everything.
+    /// Give back what is free at this moment.
+    Now,
+    /// Give back everything, what idle heaps have in use for allocation too.
     All,
 }
 
@@ -57,6 +59,20 @@ pub(crate) struct Found {
     pub(crate) waiting: usize,
     /// Went back.
     pub(crate) returned: usize,
+    /// Blocks that were looked at, a number.
+    pub(crate) blocks: usize,
+    /// The store was used since the last look.
+    pub(crate) busy: bool,
+}
+
+impl Found {
+    /// Adds what another look, or the rest of this one, found.
+    pub(crate) fn add(&mut self, more: Found) {
+        self.waiting += more.waiting;
+        self.returned += more.returned;
+        self.blocks += more.blocks;
+        self.busy |= more.busy;
+    }
 }
 
 /// How a looker holds a heap.
@@ -191,7 +207,8 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
         let (busy, taken) = self.census(page, record);
-        let idle = effort == Effort::All || record.seen.load(Relaxed) == busy + 1;
+        found.blocks += record.frontier.load(Relaxed) as usize;
+        let idle = matches!(effort, Effort::Now | Effort::All) || record.seen.load(Relaxed) == busy + 1;
         record.seen.store(busy + 1, Relaxed);
         let go = idle && effort != Effort::Count;
         if busy == 0 {
@@ -277,20 +294,22 @@ impl<P: Platform> Engine<P> {
         self.empty_batch(holes, fill).bytes
     }
 
-    /// Gives back the mappings that are kept in vain, and what the store holds free, if that is over the budget and nothing changed there since the last look.
+    /// Gives back the mappings that are kept in vain, and of what the store holds free, if that is over the budget, as much
+    /// as was free all the time since the last look.
     pub(crate) fn look_at_store(&self) -> Found {
         self.with_spans(|spans| {
-            let unmapped = self.release_kept(spans, Which::Idle);
-            let idle = spans.changes == spans.changes_seen;
+            let mut found = Found { returned: self.release_kept(spans, Which::Idle), ..Found::default() };
+            found.busy = spans.changes != spans.changes_seen;
             spans.changes_seen = spans.changes;
-            let dirty = spans.dirty * SLICE;
-            if dirty <= policy::dirty_budget(spans.used * SLICE) / 2 {
-                Found { waiting: 0, returned: unmapped }
-            } else if idle {
-                Found { waiting: 0, returned: unmapped + self.purge_dirty(spans, 0) }
-            } else {
-                Found { waiting: dirty, returned: unmapped }
+            spans.purged /= 2;
+            let needed = if found.busy { spans.dirty - spans.low_since_look.min(spans.dirty) } else { 0 };
+            spans.low_since_look = spans.dirty;
+            let budget = policy::dirty_budget(spans.used * SLICE) / SLICE / 2;
+            if spans.dirty > budget {
+                found.returned += self.purge_dirty(spans, if found.busy { budget.max(needed) } else { 0 });
             }
+            found.waiting = if spans.dirty > budget { spans.dirty * SLICE } else { 0 };
+            found
         })
     }
 

@@ -12,6 +12,7 @@
 pub mod classes;
 pub mod config;
 pub mod geometry;
+pub mod patience;
 pub mod policy;
 pub mod request;
 

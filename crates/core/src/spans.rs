@@ -19,6 +19,7 @@ use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
 use crate::heap::Origin;
 use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
+use crate::patience::Patience;
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
 /// The store's state. All zero: nothing owned.
@@ -39,6 +40,18 @@ pub(crate) struct Spans {
     pub(crate) changes_seen: u64,
     /// When `dirty` first exceeded the budget; 0 = it does not.
     pub(crate) over_since: u64,
+    /// Least value of `dirty` since then, and since the last look: so much was not needed in all that time.
+    pub(crate) low_since_over: usize,
+    pub(crate) low_since_look: usize,
+    /// Purged slices that were not taken again yet, about; and those that calls purged last.
+    pub(crate) purged: usize,
+    pub(crate) purged_by_call: usize,
+    /// Slices taken again since calls purged last.
+    pub(crate) regretted: usize,
+    /// See [`patience::next_call_delay`](crate::patience::next_call_delay); 0 = the shortest.
+    pub(crate) call_delay: u64,
+    /// What the looks have learnt.
+    pub(crate) patience: Patience,
     /// Direct mappings that wait for a block of their size.
     pub(crate) kept: Kept,
 }
@@ -67,6 +80,13 @@ impl Spans {
             changes: 0,
             changes_seen: 0,
             over_since: 0,
+            low_since_over: 0,
+            low_since_look: 0,
+            purged: 0,
+            purged_by_call: 0,
+            regretted: 0,
+            call_delay: 0,
+            patience: Patience::NEW,
             kept: Kept::new(),
         }
     }
@@ -165,6 +185,7 @@ impl<P: Platform> Engine<P> {
         leaf.change_dirty(-(dirty as i32));
         spans.dirty -= dirty;
         spans.used += slices;
+        self.note_regret(spans, slices - dirty);
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
         Span { first, zero: dirty == 0 }

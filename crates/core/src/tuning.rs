@@ -151,12 +151,8 @@ impl<P: Platform> Engine<P> {
         self.tunables.knobs.thp.get().map(|value| value != 0)
     }
 
-    /// How long free memory beyond the budget stays, in milliseconds.
-    pub(crate) fn purge_delay_ms(&self) -> u64 {
-        self.tunables.knobs.purge_delay_ms.get().map_or(policy::OVER_BUDGET_MS, |ms| ms as u64)
-    }
-
-    /// How long the helper waits for its next look: what it planned, unless `purge_delay_ms` says otherwise.
+    /// How long calls or the helper let free memory beyond the budget stay, in milliseconds: what was planned, unless
+    /// `purge_delay_ms` says otherwise.
     pub(crate) fn pause_ms(&self, planned: u64) -> u64 {
         self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1))
     }

@@ -145,7 +145,8 @@ fn the_first_large_block_goes_back_at_once_and_later_ones_are_kept() {
 
 #[test]
 fn nothing_is_kept_where_it_would_not_come_back_or_was_ruled_out() {
-    let always: [(&str, fn(&Engine<Stage>), Purging); 5] = [
+    type Case = (&'static str, fn(&Engine<Stage>), Purging);
+    let always: [Case; 5] = [
         ("no helper", |engine| engine.platform().has_helper.store(false, Relaxed), Purging::Honest),
         ("background:off", |engine| engine.set_background(false), Purging::Honest),
         ("threshold set", |engine| engine.set_mmap_threshold(1 << 20), Purging::Honest),
