@@ -1,9 +1,16 @@
 //! Memory that goes back to the kernel: the top of the break, and dirty slices anywhere.
 //!
-//! Free memory beyond the budget (an eighth of what is used, at least 1 MiB) goes back once it has been beyond for a moment,
-//! so a loop that frees and takes again keeps its memory and a program that shrank loses it. Here is the part that happens
-//! in calls, and the only one that moves the break; what happens while nobody calls is in `idle` and `helper`.
-//! `malloc_trim` gives everything back at once.
+//! The rule, for pages and for the store alike:
+//!
+//! * free memory beyond the *budget*, an eighth of what is in use and at least 1 MiB, is marked: the helper starts;
+//! * of what is marked, that goes which was free from one look to the next (100 to 400 ms, longer after regret);
+//! * where live memory has *dropped* by a quarter, all that is free goes at the first look, unless that was regretted
+//!   (`patience`);
+//! * of a program that does nothing between two looks, all that is idle goes, budget or not.
+//!
+//! So a loop that frees and takes again keeps its memory and a program that shrank loses it. Here is the part that happens in
+//! calls: the same for the store where there is no helper, after 50 to 800 ms, and, helper or not, the moves of the break.
+//! What happens while nobody calls is in `idle` and `helper`. `malloc_trim` gives everything back at once.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering::Relaxed;
@@ -24,46 +31,90 @@ use crate::spans::Spans;
 const CHANGES_PER_CLOCK: u64 = 32;
 
 impl<P: Platform> Engine<P> {
-    /// Looks at the budget after a change of what is free.
+    /// Looks at the budget, and at the top of the break, after a change of what is free. The clock is asked now and then only.
     pub(crate) fn note_budget(&self, spans: &mut Spans) {
         spans.changes += 1;
         self.dirty_hint.store(spans.dirty, Relaxed);
         spans.low_since_over = spans.low_since_over.min(spans.dirty);
         spans.low_since_look = spans.low_since_look.min(spans.dirty);
-        let budget = policy::dirty_budget(spans.used * SLICE);
+        let is_turn = spans.changes.is_multiple_of(CHANGES_PER_CLOCK);
+        if is_turn {
+            self.look_at_top(spans);
+        }
+        let budget = policy::dirty_budget(self.in_use());
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
-            return;
-        }
-        // The clock is asked now and then only; the helper does the rest.
-        if spans.over_since != 0 && !spans.changes.is_multiple_of(CHANGES_PER_CLOCK) {
-            return;
-        }
-        let now = self.kernel().now_ms().max(1);
-        if spans.over_since == 0 {
-            spans.over_since = now;
+        } else if spans.over_since == 0 {
+            spans.over_since = self.kernel().now_ms().max(1);
             spans.low_since_over = spans.dirty;
-        } else if now - spans.over_since.min(now) >= self.pause_ms(spans.call_delay.max(patience::CALL_MS)) {
+        } else if is_turn && self.has_passed(spans, spans.over_since) {
             spans.over_since = 0;
             self.give_back_in_call(spans, budget);
         }
     }
 
-    /// Memory was over the budget for long enough: what was free in all that time goes. The break moves here alone, as the
-    /// helper never does that; it keeps what was needed now and then, so that a loop at the edge does not move it each time.
+    /// Has as much time passed as calls wait?
+    fn has_passed(&self, spans: &Spans, since: u64) -> bool {
+        self.kernel().now_ms().saturating_sub(since) >= self.pause_ms(spans.call_delay.max(patience::CALL_MS))
+    }
+
+    /// Memory was over the budget for long enough: what was free in all that time goes, if no helper sees to it.
     fn give_back_in_call(&self, spans: &mut Spans, budget: usize) {
-        let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
-        let pad = self.tunables.top_pad.load(Relaxed).max(needed * SLICE);
-        self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
         if self.helper_runs() {
             return;
         }
-        spans.call_delay = patience::next_call_delay(
-            spans.call_delay,
-            spans.purged_by_call * SLICE,
-            core::mem::take(&mut spans.regretted) * SLICE,
-        );
+        let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
+        let regretted = core::mem::take(&mut spans.regretted) * SLICE;
+        spans.call_delay = patience::next_call_delay(spans.call_delay, spans.purged_by_call * SLICE, regretted);
         spans.purged_by_call = self.purge_dirty(spans, (budget / SLICE / 2).max(needed)) / SLICE;
+    }
+
+    /// Moves the break down over what was free at its top for long enough. Here alone, and in `malloc_trim`: the helper never
+    /// moves it, as the program may be in `sbrk`.
+    fn look_at_top(&self, spans: &mut Spans) {
+        let threshold = self.tunables.trim_threshold.load(Relaxed);
+        let pad = self.tunables.top_pad.load(Relaxed);
+        let top = self.free_top(spans);
+        if top * SLICE <= threshold.max(pad) {
+            spans.top_since = 0;
+        } else if spans.top_since == 0 {
+            spans.top_since = self.kernel().now_ms().max(1);
+            spans.top_low = top;
+        } else if self.has_passed(spans, spans.top_since) {
+            spans.top_since = 0;
+            // What was taken now and then stays, so that a loop at the edge does not move the break each time.
+            let needed = top - spans.top_low.min(top);
+            self.trim_break(spans, threshold, pad.max(needed * SLICE));
+        }
+    }
+
+    /// Slices are taken: how far up to the end of the break?
+    pub(crate) fn note_top(&self, spans: &mut Spans, behind: u32) {
+        let end = slice_of(spans.brk.end);
+        if spans.top_since != 0 && behind <= end {
+            spans.top_low = spans.top_low.min((end - behind) as usize);
+        }
+    }
+
+    /// Free slices at the top of our part of the break.
+    fn free_top(&self, spans: &Spans) -> usize {
+        if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
+            return 0;
+        }
+        let (end, floor) = (slice_of(spans.brk.end), slice_of(spans.brk.floor));
+        let mut low = end;
+        while low > floor {
+            let Some(leaf) = self.map.leaf(low - 1) else { break };
+            let behind = (low - 1) as usize % LEAF_SLICES + 1;
+            match leaf.free.last_below(behind, false) {
+                Some(taken) => {
+                    low -= (behind - taken - 1) as u32;
+                    break;
+                }
+                None => low -= behind as u32,
+            }
+        }
+        (end - low.max(floor)) as usize
     }
 
     /// Slices that were not dirty are taken. Such as were purged a while ago are regretted.
@@ -119,15 +170,11 @@ impl<P: Platform> Engine<P> {
 
     /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.
     fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize) -> usize {
-        if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
+        let free = self.free_top(spans) * SLICE;
+        if free == 0 {
             return 0;
         }
         let end = slice_of(spans.brk.end);
-        let mut low = end;
-        while slice_address(low) > spans.brk.floor && self.is_free(low - 1) {
-            low -= 1;
-        }
-        let free = slice_address(end) - slice_address(low);
         let keep = round_up(pad, SLICE).unwrap_or(usize::MAX);
         if free <= threshold.max(keep) || self.kernel().program_break() != Some(spans.brk.end) {
             return 0;
@@ -154,10 +201,6 @@ impl<P: Platform> Engine<P> {
         self.count(Counter::BreakShrink, 1);
         self.count(Counter::BreakShrinkBytes, bytes as u64);
         bytes
-    }
-
-    fn is_free(&self, slice: u32) -> bool {
-        self.map.leaf(slice).is_some_and(|leaf| leaf.free.get(slice as usize % LEAF_SLICES))
     }
 
     /// Purges dirty slices, from the newest leaf on and from its end, until at most `keep` are left; how many bytes went.

@@ -68,6 +68,8 @@ pub(crate) struct Helper {
     memory_bytes: AtomicUsize,
     /// 1: the last look found more than the budget, so what is idle goes back until nothing waits.
     over: AtomicU32,
+    /// Slices that were loose at the last look and still are: a part of `loosened`.
+    pub(crate) carried: AtomicUsize,
     /// Bytes that went back and were needed again since the last look.
     pub(crate) woken: AtomicUsize,
 }
@@ -87,6 +89,7 @@ impl Helper {
             memory: AtomicUsize::new(0),
             memory_bytes: AtomicUsize::new(0),
             over: AtomicU32::new(0),
+            carried: AtomicUsize::new(0),
             woken: AtomicUsize::new(0),
         }
     }
@@ -127,7 +130,12 @@ impl<P: Platform> Engine<P> {
             return true;
         }
         let loose = self.loosened.load(Relaxed) * SLICE + self.dirty_hint.load(Relaxed) * SLICE;
-        loose > policy::dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
+        loose > policy::dirty_budget(self.in_use())
+    }
+
+    /// Bytes of slices in use, without the holes of their pages.
+    pub(crate) fn in_use(&self) -> usize {
+        (self.counter(Counter::UsedSliceBytes) as usize).saturating_sub(self.asleep.load(Relaxed))
     }
 
     /// Can what is left for later be expected to go back, whatever the program does?
@@ -262,13 +270,14 @@ impl<P: Platform> Engine<P> {
     fn look(&self) -> Look {
         let helper = &self.helper;
         let regretted = helper.woken.swap(0, Relaxed);
-        let loosened = self.loosened.swap(0, Relaxed);
-        let over = helper.over.load(Relaxed) != 0;
+        let busy = self.was_used();
+        // A program that does nothing needs no budget.
+        let over = helper.over.load(Relaxed) != 0 || !busy;
         let mut found = self.look_over(if over { Effort::Idle } else { Effort::Count });
         let in_heaps = found.waiting;
-        found.add(self.look_at_store());
-        let used = self.counter(Counter::UsedSliceBytes) as usize;
+        let used = self.in_use();
         let budget = policy::dirty_budget(used);
+        found.add(self.look_at_store(budget, busy));
         let live = used.saturating_sub(in_heaps) + self.counter(Counter::DirectLiveBytes) as usize;
         let mut goes_on = found.waiting > budget || over && in_heaps != 0;
         let dropped = found.waiting > budget && patience::is_drop(found.waiting, live);
@@ -277,6 +286,10 @@ impl<P: Platform> Engine<P> {
             found.returned += self.with_spans(|spans| self.purge_dirty(spans, 0));
             // What was in use for allocation shows up at the next look.
             goes_on = true;
+        } else {
+            // It waits on, so it counts with what becomes loose from now on.
+            helper.carried.store(in_heaps / SLICE, Relaxed);
+            self.loosened.fetch_add(in_heaps / SLICE, Relaxed);
         }
         goes_on |= self.counter(Counter::KeptLiveBytes) != 0;
         helper.over.store(goes_on as u32, Relaxed);
@@ -285,7 +298,7 @@ impl<P: Platform> Engine<P> {
             spans.patience.learn(outcome);
             Look {
                 returned: found.returned,
-                busy: found.busy || loosened != 0,
+                busy,
                 vain: spans.patience.fruitless(),
                 pause_ms: spans.patience.pause_ms(outcome),
             }

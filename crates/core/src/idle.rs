@@ -37,7 +37,6 @@ use crate::kept::Which;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::page::{PageMeta, Record, Status, owner, state};
 use crate::page_map::{Leaf, WORDS};
-use crate::policy;
 
 /// How eager a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +60,6 @@ pub(crate) struct Found {
     pub(crate) returned: usize,
     /// Blocks that were looked at, a number.
     pub(crate) blocks: usize,
-    /// The store was used since the last look.
-    pub(crate) busy: bool,
 }
 
 impl Found {
@@ -71,7 +68,6 @@ impl Found {
         self.waiting += more.waiting;
         self.returned += more.returned;
         self.blocks += more.blocks;
-        self.busy |= more.busy;
     }
 }
 
@@ -291,26 +287,30 @@ impl<P: Platform> Engine<P> {
     fn empty_holes(&self, holes: &mut Batch<Hole<'_>>) -> usize {
         let fill =
             |hole: Hole<'_>| (hole.first..hole.first + hole.count).for_each(|index| hole.record.set_hole(index, false));
-        self.empty_batch(holes, fill).bytes
+        let bytes = self.empty_batch(holes, fill).bytes;
+        self.asleep.fetch_add(bytes, Relaxed);
+        bytes
     }
 
     /// Gives back the mappings that are kept in vain, and of what the store holds free, if that is over the budget, as much
     /// as was free all the time since the last look.
-    pub(crate) fn look_at_store(&self) -> Found {
+    pub(crate) fn look_at_store(&self, budget: usize, busy: bool) -> Found {
         self.with_spans(|spans| {
-            let mut found = Found { returned: self.release_kept(spans, Which::Idle), ..Found::default() };
-            found.busy = spans.changes != spans.changes_seen;
-            spans.changes_seen = spans.changes;
+            let mut returned = self.release_kept(spans, Which::Idle);
             spans.purged /= 2;
-            let needed = if found.busy { spans.dirty - spans.low_since_look.min(spans.dirty) } else { 0 };
+            let needed = spans.dirty - spans.low_since_look.min(spans.dirty);
+            let keep = if busy { needed.max(budget / SLICE / 2) } else { 0 };
+            returned += self.purge_dirty(spans, keep);
             spans.low_since_look = spans.dirty;
-            let budget = policy::dirty_budget(spans.used * SLICE) / SLICE / 2;
-            if spans.dirty > budget {
-                found.returned += self.purge_dirty(spans, if found.busy { budget.max(needed) } else { 0 });
-            }
-            found.waiting = if spans.dirty > budget { spans.dirty * SLICE } else { 0 };
-            found
+            let waiting = if spans.dirty > budget / SLICE / 2 { spans.dirty * SLICE } else { 0 };
+            Found { waiting, returned, ..Found::default() }
         })
+    }
+
+    /// Was the heap used since this was asked last, as far as slow paths tell?
+    pub(crate) fn was_used(&self) -> bool {
+        let loosened = self.loosened.swap(0, Relaxed) != self.helper.carried.swap(0, Relaxed);
+        self.with_spans(|spans| core::mem::replace(&mut spans.changes_seen, spans.changes) != spans.changes) || loosened
     }
 
     /// Does the kernel give memory back when asked?

@@ -328,6 +328,11 @@ impl Record {
         }
     }
 
+    /// How many OS pages are holes.
+    pub(crate) fn count_holes(&self) -> usize {
+        self.holes.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
+    }
+
     /// Is this OS page of the page a hole?
     pub(crate) fn is_hole(&self, os_page: usize) -> bool {
         self.holes[os_page / 64].load(Relaxed) >> (os_page % 64) & 1 != 0

@@ -102,6 +102,7 @@ impl<P: Platform> Engine<P> {
             spans.brk.floor = first;
         }
         spans.brk.end = end;
+        spans.top_since = 0;
         let count = end.saturating_sub(first) / SLICE;
         if count == 0 || !self.own_slices(spans, slice_of(first), count, Origin::Break) {
             return false;

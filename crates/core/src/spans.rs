@@ -43,6 +43,10 @@ pub(crate) struct Spans {
     /// Least value of `dirty` since then, and since the last look: so much was not needed in all that time.
     pub(crate) low_since_over: usize,
     pub(crate) low_since_look: usize,
+    /// When the free top of the break first exceeded its threshold, 0 = it does not; and the fewest slices that were free
+    /// there since.
+    pub(crate) top_since: u64,
+    pub(crate) top_low: usize,
     /// Purged slices that were not taken again yet, about; and those that calls purged last.
     pub(crate) purged: usize,
     pub(crate) purged_by_call: usize,
@@ -82,6 +86,8 @@ impl Spans {
             over_since: 0,
             low_since_over: 0,
             low_since_look: 0,
+            top_since: 0,
+            top_low: 0,
             purged: 0,
             purged_by_call: 0,
             regretted: 0,
@@ -186,6 +192,7 @@ impl<P: Platform> Engine<P> {
         spans.dirty -= dirty;
         spans.used += slices;
         self.note_regret(spans, slices - dirty);
+        self.note_top(spans, first + slices as u32);
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
         Span { first, zero: dirty == 0 }
