@@ -7,8 +7,8 @@
  */
 #include "check.h"
 
-enum { BLOCK = 60000, BLOCKS = 500, FOREIGN = 8192 };
-static void *blocks[BLOCKS];
+enum { BLOCK = 60000, BLOCKS = 500, MORE = 900, FOREIGN = 8192 };
+static void *blocks[MORE];
 
 static void take(int from, int to)
 {
@@ -62,10 +62,11 @@ int main(void)
     CHECK(moves <= 20);
     CHECK(all_bytes(foreign, FOREIGN, 0xAB) && (unsigned char *)sbrk(0) >= foreign + FOREIGN);
 
-    /* Far above the edge, with calls going on: down it comes. */
-    take(0, BLOCKS);
+    /* Far above the edge, and above the foreign piece, with calls going on: down it comes. */
+    take(0, MORE);
     char *top = sbrk(0);
-    drop(20, BLOCKS);
+    CHECK(top > (char *)foreign + FOREIGN);
+    drop(20, MORE);
     for (int ms = 0; ms < 10000 && (char *)sbrk(0) >= top; ms += 10) {
         for (int i = 0; i < 20; i++) free(opaque(malloc(BLOCK * 4)));
         usleep(10000);
