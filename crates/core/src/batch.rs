@@ -52,7 +52,9 @@ impl<P: Platform> Engine<P> {
         }
         // SAFETY: [span-bits] free slices under the store's lock, or [stale-books] OS pages of a page without a live block
         // under its heap's gate: nobody else touches them until the batch is empty.
-        let purged = unsafe { self.kernel().purge_ranges(ranges) };
+        let purged = unsafe {
+            if self.purges_lazily() { self.kernel().purge_lazily(ranges) } else { self.kernel().purge_ranges(ranges) }
+        };
         let bytes = ranges[..purged.ranges].iter().map(|range| range.bytes).sum();
         let refused = purged.ranges < ranges.len();
         self.count(Counter::Purge, (purged.calls - refused as usize) as u64);

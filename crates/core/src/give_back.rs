@@ -66,6 +66,7 @@ impl<P: Platform> Engine<P> {
         let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
         let regretted = core::mem::take(&mut spans.regretted) * SLICE;
         spans.call_delay = patience::next_call_delay(spans.call_delay, spans.purged_by_call * SLICE, regretted);
+        self.end_growth(spans);
         spans.purged_by_call = self.purge_dirty(spans, (budget / SLICE / 2).max(needed)) / SLICE;
     }
 
@@ -135,6 +136,7 @@ impl<P: Platform> Engine<P> {
     /// As [`Engine::give_back_all`], by who works on the store.
     pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize) -> usize {
         spans.over_since = 0;
+        self.end_growth(spans);
         self.release_kept(spans, Which::All) + self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
     }
 

@@ -41,6 +41,7 @@ mod free;
 mod give_back;
 mod handover;
 mod helper;
+mod huge;
 mod idle;
 mod kept;
 mod pages;

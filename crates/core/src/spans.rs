@@ -54,6 +54,8 @@ pub(crate) struct Spans {
     pub(crate) regretted: usize,
     /// See [`patience::next_call_delay`](crate::patience::next_call_delay); 0 = the shortest.
     pub(crate) call_delay: u64,
+    /// Huge pages were asked for since memory last went back.
+    pub(crate) is_huge: bool,
     /// What the looks have learnt.
     pub(crate) patience: Patience,
     /// Direct mappings that wait for a block of their size.
@@ -92,6 +94,7 @@ impl Spans {
             purged_by_call: 0,
             regretted: 0,
             call_delay: 0,
+            is_huge: false,
             patience: Patience::NEW,
             kept: Kept::new(),
         }
@@ -195,7 +198,8 @@ impl<P: Platform> Engine<P> {
         self.note_top(spans, first + slices as u32);
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
-        Span { first, zero: dirty == 0 }
+        // What was purged lazily is no longer dirty, and not zero for that.
+        Span { first, zero: dirty == 0 && !self.purges_lazily() }
     }
 
     /// Takes the free slices right behind a span, to grow it in place.

@@ -42,6 +42,7 @@ pub(crate) struct Knobs {
     background: Cell,
     limit: Cell,
     purge_delay_ms: Cell,
+    purge: Cell,
 }
 
 impl Knobs {
@@ -55,6 +56,7 @@ impl Knobs {
             background: Cell::new(),
             limit: Cell::new(),
             purge_delay_ms: Cell::new(),
+            purge: Cell::new(),
         }
     }
 }
@@ -85,6 +87,7 @@ impl<P: Platform> Engine<P> {
         knob(Key::Background, &knobs.background);
         knob(Key::Limit, &knobs.limit);
         knob(Key::PurgeDelayMs, &knobs.purge_delay_ms);
+        knob(Key::Purge, &knobs.purge);
         if let Some(byte) = settings.get(Key::Perturb) {
             self.perturb.store(byte as u32, Relaxed);
         }
@@ -148,7 +151,12 @@ impl<P: Platform> Engine<P> {
 
     /// Are transparent huge pages wished (`Some(true)`), unwished, or left to the engine?
     pub fn huge_pages(&self) -> Option<bool> {
-        self.tunables.knobs.thp.get().map(|value| value != 0)
+        self.tunables.knobs.thp.get().filter(|&value| value < 2).map(|value| value != 0)
+    }
+
+    /// May purged memory hold what it held (`purge:free`)?
+    pub(crate) fn purges_lazily(&self) -> bool {
+        self.tunables.knobs.purge.get() == Some(1)
     }
 
     /// How long calls or the helper let free memory beyond the budget stay, in milliseconds: what was planned, unless

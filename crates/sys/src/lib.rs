@@ -155,6 +155,21 @@ pub trait Kernel: Sync {
         purged
     }
 
+    /// [`purge_ranges`](Kernel::purge_ranges) for contents that may stay until the kernel needs the memory: each OS page holds
+    /// what it held, or zeros, until it is written. Where the kernel does not know this, it purges.
+    ///
+    /// # Safety
+    /// As [`purge`](Kernel::purge), for each.
+    unsafe fn purge_lazily(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise
+        unsafe { self.purge_ranges(ranges) }
+    }
+
+    /// Asks that a page-aligned range be made of huge pages from its first use on, or no longer. A refusal is no matter.
+    fn advise_huge(&self, start: NonNull<u8>, len: usize, wanted: bool) {
+        let _ = (start, len, wanted);
+    }
+
     /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
     fn purge_is_honest(&self) -> bool;
 

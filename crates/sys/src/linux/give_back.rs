@@ -5,7 +5,7 @@
 //! caller's own memory, and before 6.14 the caller would have to keep a descriptor of itself: there it is a call a range.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::syscall::number as nr;
 use super::syscall::{self, EBADF, EINVAL, ENOSYS, EPERM, refused};
@@ -23,23 +23,53 @@ const UNKNOWN: u8 = 0;
 const WORK: u8 = 1;
 const REFUSED: u8 = 2;
 
+/// Since Linux 4.5.
+const MADV_FREE: usize = 8;
+const MADV_HUGEPAGE: usize = 14;
+const MADV_NOHUGEPAGE: usize = 15;
+
+/// The kernel has no `MADV_FREE`.
+static LAZY_REFUSED: AtomicBool = AtomicBool::new(false);
+
 /// # Safety
-/// [`Kernel::purge`]'s.
-pub(super) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
+/// [`Kernel::purge`]'s, for `MADV_DONTNEED` and `MADV_FREE`.
+pub(super) unsafe fn purge(start: NonNull<u8>, bytes: usize, advice: usize) -> bool {
     // SAFETY: [caller-owns-range] the caller's promise: nothing in it is needed
-    !refused(unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, bytes, MADV_DONTNEED) })
+    !refused(unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, bytes, advice) })
+}
+
+/// See [`Kernel::advise_huge`].
+pub(super) fn advise_huge(start: NonNull<u8>, bytes: usize, wanted: bool) {
+    let advice = if wanted { MADV_HUGEPAGE } else { MADV_NOHUGEPAGE };
+    // SAFETY: [no-memory-effect] the advice changes no contents
+    unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, bytes, advice) };
+}
+
+/// # Safety
+/// [`Kernel::purge_lazily`]'s.
+pub(super) unsafe fn purge_lazily(ranges: &[Range]) -> Purged {
+    if !LAZY_REFUSED.load(Ordering::Relaxed) {
+        // SAFETY: [caller-owns-range] the caller's promise
+        let purged = unsafe { purge_ranges(ranges, MADV_FREE) };
+        if purged.ranges > 0 || ranges.is_empty() {
+            return purged;
+        }
+        LAZY_REFUSED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: [caller-owns-range] the caller's promise
+    unsafe { purge_ranges(ranges, MADV_DONTNEED) }
 }
 
 /// # Safety
 /// [`Kernel::purge_ranges`]'s.
-pub(super) unsafe fn purge_ranges(ranges: &[Range]) -> Purged {
+pub(super) unsafe fn purge_ranges(ranges: &[Range], advice: usize) -> Purged {
     let mut purged = Purged::default();
     while purged.ranges < ranges.len() {
         let rest = &ranges[purged.ranges..];
         if rest.len() > 1 && vectors_work() {
             let part = &rest[..rest.len().min(MOST)];
             // SAFETY: [caller-owns-range] the caller's promise: nothing in them is needed
-            let result = unsafe { advise(part) };
+            let result = unsafe { advise(part, advice) };
             purged.calls += 1;
             if !refused(result) {
                 // The kernel counts bytes, and stops at the range that it cannot purge.
@@ -58,7 +88,7 @@ pub(super) unsafe fn purge_ranges(ranges: &[Range]) -> Purged {
         let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut::<u8>(start)) else { break };
         purged.calls += 1;
         // SAFETY: [caller-owns-range] the caller's promise
-        if !unsafe { purge(start, bytes) } {
+        if !unsafe { purge(start, bytes, advice) } {
             break;
         }
         purged.ranges += 1;
@@ -81,9 +111,9 @@ fn whole_ranges(ranges: &[Range], bytes: usize) -> usize {
 
 /// # Safety
 /// The ranges are the caller's and hold nothing that is needed. [`Range`] is the kernel's `struct iovec`.
-unsafe fn advise(ranges: &[Range]) -> usize {
+unsafe fn advise(ranges: &[Range], advice: usize) -> usize {
     // SAFETY: [caller-owns-range] the caller's promise; the kernel reads the array
-    unsafe { syscall::call5(nr::PROCESS_MADVISE, SELF, ranges.as_ptr() as usize, ranges.len(), MADV_DONTNEED, 0) }
+    unsafe { syscall::call5(nr::PROCESS_MADVISE, SELF, ranges.as_ptr() as usize, ranges.len(), advice, 0) }
 }
 
 fn vectors_work() -> bool {
@@ -104,7 +134,7 @@ fn try_vectors() -> bool {
     // SAFETY: [fresh-mapping] pages of our own, writable, nobody else knows them; volatile: the kernel changes them
     let (result, left) = unsafe {
         (0..3).for_each(|page| ptr::write_volatile(at(page), 0xA5));
-        let result = advise(&ranges);
+        let result = advise(&ranges, MADV_DONTNEED);
         (result, [0, 1, 2].map(|page| ptr::read_volatile(at(page))))
     };
     // SAFETY: [fresh-mapping] as above, and we are done with them

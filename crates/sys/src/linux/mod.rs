@@ -121,12 +121,21 @@ impl Kernel for Linux {
 
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool {
         // SAFETY: [caller-owns-range] the caller's promise: nothing in it is needed
-        unsafe { give_back::purge(start, len) }
+        unsafe { give_back::purge(start, len, MADV_DONTNEED) }
     }
 
     unsafe fn purge_ranges(&self, ranges: &[Range]) -> Purged {
         // SAFETY: [caller-owns-range] the caller's promise, for each
-        unsafe { give_back::purge_ranges(ranges) }
+        unsafe { give_back::purge_ranges(ranges, MADV_DONTNEED) }
+    }
+
+    unsafe fn purge_lazily(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise, for each
+        unsafe { give_back::purge_lazily(ranges) }
+    }
+
+    fn advise_huge(&self, start: NonNull<u8>, len: usize, wanted: bool) {
+        give_back::advise_huge(start, len, wanted);
     }
 
     fn purge_is_honest(&self) -> bool {
