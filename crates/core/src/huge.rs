@@ -1,8 +1,8 @@
-//! Transparent huge pages, where they are wished (`thp:on`, glibc's `hugetlb`).
+//! Transparent huge pages, unless they are unwished (`thp:off`, glibc's `hugetlb=0`).
 //!
 //! One fault makes 2 MiB resident, so huge pages are asked for only where the memory will be used up soon: not while the heap
 //! is small, and only for whole chunks of what a source has just grown by, of which the store hands out the lowest slices
-//! first. When memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel
+//! first; not for a block that is as large as a chunk itself, of which the program may touch a little here and there. When memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel
 //! (khugepaged) would fill the holes again. Huge pages that are there stay huge where no hole is.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
@@ -19,14 +19,14 @@ pub(crate) const CHUNK: usize = 2 << 20;
 const LEAST: usize = 8 << 20;
 
 impl<P: Platform> Engine<P> {
-    /// Shall what is added now be made of huge pages?
-    pub(crate) fn grows_huge(&self) -> bool {
-        self.huge_pages() == Some(true) && self.in_use() >= LEAST
+    /// Shall what is added now, for a block or page of `need` bytes, be made of huge pages?
+    pub(crate) fn grows_huge(&self, need: usize) -> bool {
+        self.huge_pages() != Some(false) && need < CHUNK && self.in_use() >= LEAST
     }
 
-    /// A source grew from `start` to `end`: asks for huge pages in its whole chunks.
-    pub(crate) fn advise_growth(&self, spans: &mut Spans, start: usize, end: usize) {
-        if !self.grows_huge() {
+    /// A source grew from `start` to `end`, for a block or page of `need` bytes: asks for huge pages in its whole chunks.
+    pub(crate) fn advise_growth(&self, spans: &mut Spans, need: usize, start: usize, end: usize) {
+        if !self.grows_huge(need) {
             return;
         }
         let (Some(start), end) = (round_up(start, CHUNK), end & !(CHUNK - 1)) else { return };

@@ -91,7 +91,7 @@ impl<P: Platform> Engine<P> {
         // Whole slices from the first boundary on; the alignment gap is lost once, at the start.
         let Some(first) = round_up(now, SLICE) else { return false };
         let mut end = end.max(first + need);
-        if ahead > need && self.grows_huge() {
+        if ahead > need && self.grows_huge(need) {
             end = round_up(end, CHUNK).unwrap_or(end);
         }
         let Ok(delta) = isize::try_from(end - now) else { return false };
@@ -112,7 +112,7 @@ impl<P: Platform> Engine<P> {
             return false;
         }
         spans.brk.held += count * SLICE;
-        self.advise_growth(spans, first, end);
+        self.advise_growth(spans, need, first, end);
         count * SLICE >= need
     }
 
@@ -126,7 +126,7 @@ impl<P: Platform> Engine<P> {
                     return false;
                 }
                 spans.regions.held += bytes;
-                self.advise_growth(spans, start, start + bytes);
+                self.advise_growth(spans, need, start, start + bytes);
                 return true;
             }
             self.count(Counter::MapRefused, 1);
