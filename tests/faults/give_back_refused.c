@@ -5,15 +5,18 @@
  */
 #include "seccomp.h"
 
-static const struct { const char *name; int calls[3], count, error; } cases[] = {
+static const struct { const char *name; int calls[4], count, error; } cases[] = {
     {"munmap-EPERM", {SYS_munmap}, 1, EPERM},
     {"munmap-ENOMEM", {SYS_munmap}, 1, ENOMEM},
     {"madvise-EPERM", {SYS_madvise}, 1, EPERM},
     {"madvise-EINVAL", {SYS_madvise}, 1, EINVAL},
     {"madvise-ENOSYS", {SYS_madvise}, 1, ENOSYS},
+    {"process_madvise-EPERM", {SYS_process_madvise}, 1, EPERM},
+    {"process_madvise-EINVAL", {SYS_process_madvise}, 1, EINVAL},
+    {"both-ENOSYS", {SYS_madvise, SYS_process_madvise}, 2, ENOSYS},
     {"mremap-ENOSYS", {SYS_mremap}, 1, ENOSYS},
     {"mremap-ENOMEM", {SYS_mremap}, 1, ENOMEM},
-    {"all-EPERM", {SYS_munmap, SYS_madvise, SYS_mremap}, 3, EPERM},
+    {"all-EPERM", {SYS_munmap, SYS_madvise, SYS_mremap, SYS_process_madvise}, 4, EPERM},
 };
 
 int main(int argc, char **argv)

@@ -281,10 +281,10 @@ impl<P: Platform> Engine<P> {
         let block = match self.mechanism(request.bytes) {
             Mechanism::Run if run => {
                 let block = self.allocate_run(request.bytes, fill);
-                if block.is_null() { self.allocate_direct(request) } else { block }
+                if block.is_null() { self.allocate_direct(request, fill) } else { block }
             }
             _ => {
-                let block = self.allocate_direct(request);
+                let block = self.allocate_direct(request, fill);
                 if block.is_null() && run { self.allocate_run(request.bytes, fill) } else { block }
             }
         };

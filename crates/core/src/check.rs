@@ -7,10 +7,11 @@ use brkmap_wire::{Counter, Rule};
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::{EMPTY_PAGE, Heap};
 use crate::page::{Block, PageMeta, Status, owner, state};
 use crate::page_map::Leaf;
+use crate::spans::Spans;
 use crate::stats::count_states;
 
 /// An invariant that does not hold: its name (as in `docs/INVARIANTS.md`), the address of the page, and two numbers that
@@ -63,6 +64,7 @@ impl<P: Platform> Engine<P> {
         counter("counters-agree: direct mappings", Counter::DirectLive, sums.direct)?;
         counter("counters-agree: bytes of direct mappings", Counter::DirectLiveBytes, sums.direct_bytes)?;
         self.check_returns()?;
+        self.with_spans(|spans| self.check_kept(spans))?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
     }
 
@@ -72,6 +74,23 @@ impl<P: Platform> Engine<P> {
         let told = self.counter(Counter::PurgeBytes) + self.counter(Counter::BreakShrinkBytes);
         let most = told + self.counter(Counter::UnmapBytes);
         equal("by-rule", 0, by_rule.clamp(told, most) as i64, by_rule as i64)
+    }
+
+    fn check_kept(&self, spans: &Spans) -> Result<(), Violation> {
+        let mut bytes = 0;
+        for (start, length) in spans.kept.list() {
+            let page = self.page(slice_of(start));
+            let starts = self
+                .map
+                .leaf(slice_of(start))
+                .is_some_and(|leaf| leaf.direct.get(slice_of(start) as usize % LEAF_SLICES));
+            equal("kept-mapping: owner", start, owner::KEPT as i64, page.owner.load(Relaxed) as i64)?;
+            equal("kept-mapping: start", start, start as i64, page.direct_start() as i64)?;
+            equal("kept-mapping: marked", start, 1, starts as i64)?;
+            bytes += length;
+        }
+        equal("kept-mapping: bytes", 0, bytes as i64, spans.kept.bytes() as i64)?;
+        equal("kept-mapping: counter", 0, bytes as i64, self.counter(Counter::KeptLiveBytes) as i64)
     }
 
     /// The part of the check that costs nothing much, for the page around an address: made to follow every operation of a
@@ -141,7 +160,7 @@ impl<P: Platform> Engine<P> {
             sums.owned += owned as usize;
             let page = &leaf.metas[index];
             let word = page.owner.load(Relaxed);
-            if leaf.direct.get(index) {
+            if leaf.direct.get(index) && word != owner::KEPT {
                 sums.direct += 1;
                 sums.direct_bytes += page.span_bytes();
             }
@@ -150,7 +169,7 @@ impl<P: Platform> Engine<P> {
                     "span-bits: a free slice has no page",
                     at,
                     0,
-                    (covered + (word != 0 && word != owner::DIRECT) as usize) as i64,
+                    (covered + (word != owner::NONE && word != owner::DIRECT && word != owner::KEPT) as usize) as i64,
                 )?;
                 continue;
             }
@@ -164,7 +183,7 @@ impl<P: Platform> Engine<P> {
                     sums.run_bytes += page.span_bytes();
                     page.span_bytes() / SLICE - 1
                 }
-                owner::NONE | owner::INTERIOR | owner::DIRECT => {
+                owner::NONE | owner::INTERIOR | owner::DIRECT | owner::KEPT => {
                     return Err(Violation {
                         invariant: "span-bits: a used slice has a page",
                         address: at,

@@ -54,7 +54,7 @@ pub enum Key {
     TcacheMax,
     /// Accepted, as glibc does since 2.26: misuse is always checked.
     Check,
-    /// Transparent huge pages, 0 or 1.
+    /// Transparent huge pages: 0 off, 1 on, 2 left to the engine.
     Thp,
     /// A [`Mechanisms`].
     Use,
@@ -68,6 +68,8 @@ pub enum Key {
     PurgeDelayMs,
     /// 0: limits and stalls of the process's control group are not looked at.
     Pressure,
+    /// How contents go back: 0 at once (`MADV_DONTNEED`), 1 when the kernel needs the memory (`MADV_FREE`).
+    Purge,
     /// 1: a bad option ends the program.
     AbortConf,
     /// 1: the settings in force are named on stderr at the start.

@@ -4,25 +4,31 @@
 //! makes it and one `munmap` ends it. *[one-start]* Every direct mapping is at least a slice long, so at most one starts
 //! in a slice and the slice's meta can describe it; and no owned span shares a slice with it, as spans are whole slices.
 
-use core::ptr::{NonNull, null_mut};
+use core::ptr::{NonNull, null_mut, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use brkmap_sys::{Kernel, Move, Purpose};
 use brkmap_wire::{Counter, Rule};
 
+use crate::alloc::Fill;
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
-use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_of};
+use crate::geometry::{SLICE, round_up, slice_of};
 use crate::page::{PageMeta, owner};
 use crate::policy;
 use crate::request::Request;
 
 impl<P: Platform> Engine<P> {
-    /// Maps a block. Null: refused.
-    pub(crate) fn allocate_direct(&self, request: Request) -> *mut u8 {
+    /// Maps a block. Null: refused. Where it need not be zero, a mapping that was kept will do.
+    pub(crate) fn allocate_direct(&self, request: Request, fill: Fill) -> *mut u8 {
         let Some(bytes) = self.direct_bytes(request.bytes) else { return null_mut() };
         if !self.has_room(bytes) {
             return null_mut();
+        }
+        if let Some(start) = self.take_kept(bytes, request.align, fill) {
+            // Its leaf is there.
+            self.register_direct(start.addr().get(), bytes, request.bytes);
+            return start.as_ptr();
         }
         let Some((start, bytes)) = self.map_aligned(bytes, request.align) else {
             self.count(Counter::MapRefused, 1);
@@ -77,9 +83,7 @@ impl<P: Platform> Engine<P> {
         page.set_requested(requested);
         page.set_direct_start(start);
         page.slice.store(slice, Relaxed);
-        if let Some(leaf) = self.map.leaf(slice) {
-            leaf.direct.set_shared(slice as usize % LEAF_SLICES);
-        }
+        self.set_direct_bit(start, true);
         page.owner.store(owner::DIRECT, Release);
         self.count(Counter::DirectLive, 1);
         self.count(Counter::DirectLiveBytes, bytes as u64);
@@ -98,10 +102,7 @@ impl<P: Platform> Engine<P> {
         {
             return false;
         }
-        let slice = slice_of(pointer);
-        if let Some(leaf) = self.map.leaf(slice) {
-            leaf.direct.clear_shared(slice as usize % LEAF_SLICES);
-        }
+        self.set_direct_bit(pointer, false);
         self.uncount(Counter::DirectLive, 1);
         self.uncount(Counter::DirectLiveBytes, page.span_bytes() as u64);
         true
@@ -115,15 +116,23 @@ impl<P: Platform> Engine<P> {
             return self.die(Misuse::InvalidFree, pointer.addr(), None);
         }
         self.move_threshold(requested, pointer.addr());
-        let Some(start) = NonNull::new(pointer) else { return };
+        if !self.keep_mapping(page, pointer.addr(), bytes, requested) {
+            self.unmap_direct(pointer.addr(), bytes);
+        }
+    }
+
+    /// Unmaps what was a block and is out of the map. `false`: the kernel refused, and its contents went back instead.
+    pub(crate) fn unmap_direct(&self, start: usize, bytes: usize) -> bool {
+        let Some(pointer) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
         // SAFETY: the mapping was ours and the block is free.
-        if unsafe { self.kernel().unmap(start, bytes) } {
+        if unsafe { self.kernel().unmap(pointer, bytes) } {
             self.count(Counter::Unmap, 1);
             self.count(Counter::UnmapBytes, bytes as u64);
-        } else {
-            // The limit of mappings: the address space is lost, the memory is not.
-            self.purge(pointer.addr(), bytes, Rule::Unmappable);
+            return true;
         }
+        // The limit of mappings: the address space is lost, the memory is not.
+        self.purge(start, bytes, Rule::Unmappable);
+        false
     }
 
     /// glibc's dynamic threshold: see `policy`. `requested` are the bytes of the freed block as the program had asked.

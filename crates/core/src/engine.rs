@@ -128,6 +128,8 @@ pub struct Engine<P: Platform> {
     pub(crate) kept_oversize: AtomicU32,
     /// Slices of pages that became loose (some blocks free) since the heap was last looked over: see `idle`.
     pub(crate) loosened: AtomicUsize,
+    /// Bytes of holes: OS pages of pages in use whose memory was given back.
+    pub(crate) asleep: AtomicUsize,
     /// Free slices that may be resident, for a look without the lock.
     pub(crate) dirty_hint: AtomicUsize,
     /// The background helper: see `helper`.
@@ -189,6 +191,7 @@ impl<P: Platform> Engine<P> {
             perturb: AtomicU32::new(0),
             kept_oversize: AtomicU32::new(0),
             loosened: AtomicUsize::new(0),
+            asleep: AtomicUsize::new(0),
             dirty_hint: AtomicUsize::new(0),
             helper: Helper::new(),
             gauge: Gauge::new(),

@@ -94,7 +94,7 @@ impl<P: Platform> Engine<P> {
         let active_heaps = self.all_heaps().filter(|heap| heap.lifecycle.now() == ACTIVE).count();
         let shares = sum.shares;
         let resident = shares.live + shares.cached + shares.pinned + shares.returnable + sum.resident_metadata;
-        let held = sum.break_bytes + sum.region_bytes + sum.direct_bytes;
+        let held = sum.break_bytes + sum.region_bytes + sum.direct_bytes + sum.kept_bytes;
         Figures {
             allocated: sum.allocated as u64,
             active: shares.active as u64,
@@ -136,6 +136,11 @@ impl<P: Platform> Engine<P> {
                 sum.direct += 1;
                 sum.direct_bytes += bytes;
                 return sum.one_block(bytes, residency.bytes(piece.start, bytes, bytes));
+            }
+            Kind::Kept => {
+                sum.kept_bytes += bytes;
+                sum.shares.returnable += residency.bytes(piece.start, bytes, bytes);
+                return;
             }
             Kind::Run => sum.one_block(bytes, residency.bytes(piece.start, bytes, bytes)),
             Kind::Page(page, _) => self.count_page(page, piece, residency, sum),
@@ -205,6 +210,7 @@ struct Sum {
     region_bytes: usize,
     direct: usize,
     direct_bytes: usize,
+    kept_bytes: usize,
     resident_metadata: usize,
     shares: Shares,
 }

@@ -120,6 +120,7 @@ impl<P: Platform> Engine<P> {
             owner::NONE | owner::INTERIOR => self.die(Misuse::InvalidFree, pointer.addr(), None),
             owner::RUN => self.free_run(page, pointer),
             owner::DIRECT => self.free_direct(page, pointer),
+            owner::KEPT => self.die_kept(page, pointer.addr()),
             _ => {
                 let heap = self.own_heap();
                 let offset = pointer.addr() - page.start();
@@ -150,6 +151,13 @@ impl<P: Platform> Engine<P> {
     fn die_not_live(&self, page: &PageMeta, address: usize) {
         let freed = self.state_of(page, address).is_some_and(|byte| byte.load(Relaxed) >= state::FREED);
         self.die(if freed { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, None);
+    }
+
+    /// A block whose mapping is kept was freed before.
+    #[cold]
+    fn die_kept(&self, page: &PageMeta, address: usize) {
+        let misuse = if page.direct_start() == address { Misuse::DoubleFree } else { Misuse::InvalidFree };
+        self.die(misuse, address, None);
     }
 
     #[cold]
@@ -250,7 +258,7 @@ impl<P: Platform> Engine<P> {
             word = page.owner.load(Acquire);
         }
         let usable = match word {
-            owner::NONE | owner::INTERIOR => return None,
+            owner::NONE | owner::INTERIOR | owner::KEPT => return None,
             owner::RUN => (page.start() == pointer.addr()).then(|| page.span_bytes())?,
             owner::DIRECT => (page.direct_start() == pointer.addr()).then(|| page.span_bytes())?,
             _ => {

@@ -1,9 +1,16 @@
 //! Memory that goes back to the kernel: the top of the break, and dirty slices anywhere.
 //!
-//! Free memory beyond the budget (an eighth of what is used, at least 1 MiB) goes back once it has been beyond for a moment,
-//! so a loop that frees and takes again keeps its memory and a program that shrank loses it. Here is the part that happens
-//! in calls, and the only one that moves the break; what happens while nobody calls is in `idle` and `helper`.
-//! `malloc_trim` gives everything back at once.
+//! The rule, for pages and for the store alike:
+//!
+//! * free memory beyond the *budget*, an eighth of what is in use and at least 1 MiB, is marked: the helper starts;
+//! * of what is marked, that goes which was free from one look to the next (100 to 400 ms, longer after regret);
+//! * where live memory has *dropped* by a quarter, all that is free goes at the first look, unless that was regretted
+//!   (`patience`);
+//! * of a program that does nothing between two looks, all that is idle goes, budget or not.
+//!
+//! So a loop that frees and takes again keeps its memory and a program that shrank loses it. Here is the part that happens in
+//! calls: the same for the store where there is no helper, after 50 to 800 ms, and, helper or not, the moves of the break.
+//! What happens while nobody calls is in `idle` and `helper`. `malloc_trim` gives everything back at once.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering::Relaxed;
@@ -11,36 +18,112 @@ use core::sync::atomic::Ordering::Relaxed;
 use brkmap_sys::Kernel;
 use brkmap_wire::{Counter, Rule};
 
+use crate::batch::{Batch, Emptied};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
-use crate::page_map::{Leaf, WORDS};
+use crate::kept::Which;
+use crate::page_map::Leaf;
+use crate::patience;
 use crate::spans::Spans;
 
 /// Changes of the store between two looks at the clock.
 const CHANGES_PER_CLOCK: u64 = 32;
 
 impl<P: Platform> Engine<P> {
-    /// Looks at the budget after a change of what is free.
+    /// Looks at the budget, and at the top of the break, after a change of what is free. The clock is asked now and then only.
     pub(crate) fn note_budget(&self, spans: &mut Spans) {
         spans.changes += 1;
         self.dirty_hint.store(spans.dirty, Relaxed);
-        let budget = self.dirty_budget(spans.used * SLICE);
+        spans.low_since_over = spans.low_since_over.min(spans.dirty);
+        spans.low_since_look = spans.low_since_look.min(spans.dirty);
+        let is_turn = spans.changes.is_multiple_of(CHANGES_PER_CLOCK);
+        if is_turn {
+            self.look_at_top(spans);
+        }
+        let budget = self.dirty_budget(self.in_use());
         if spans.dirty * SLICE <= budget {
             spans.over_since = 0;
-            return;
-        }
-        // The clock is asked now and then only; the helper does the rest.
-        if spans.over_since != 0 && !spans.changes.is_multiple_of(CHANGES_PER_CLOCK) {
-            return;
-        }
-        let now = self.kernel().now_ms().max(1);
-        if spans.over_since == 0 {
-            spans.over_since = now;
-        } else if now - spans.over_since.min(now) >= self.purge_delay_ms() {
+        } else if spans.over_since == 0 {
+            spans.over_since = self.kernel().now_ms().max(1);
+            spans.low_since_over = spans.dirty;
+        } else if is_turn && self.has_passed(spans, spans.over_since) {
             spans.over_since = 0;
-            let pad = self.tunables.top_pad.load(Relaxed);
-            self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad, Rule::BreakTop);
-            self.purge_dirty(spans, budget / SLICE / 2, Rule::OverBudget);
+            self.give_back_in_call(spans, budget);
+        }
+    }
+
+    /// Has as much time passed as calls wait?
+    fn has_passed(&self, spans: &Spans, since: u64) -> bool {
+        self.kernel().now_ms().saturating_sub(since) >= self.pause_ms(spans.call_delay.max(patience::CALL_MS))
+    }
+
+    /// Memory was over the budget for long enough: what was free in all that time goes, if no helper sees to it.
+    fn give_back_in_call(&self, spans: &mut Spans, budget: usize) {
+        if self.helper_runs() {
+            return;
+        }
+        let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
+        let regretted = core::mem::take(&mut spans.regretted) * SLICE;
+        spans.call_delay = patience::next_call_delay(spans.call_delay, spans.purged_by_call * SLICE, regretted);
+        self.end_growth(spans);
+        spans.purged_by_call = self.purge_dirty(spans, (budget / SLICE / 2).max(needed), Rule::OverBudget) / SLICE;
+    }
+
+    /// Moves the break down over what was free at its top for long enough. Here alone, and in `malloc_trim`: the helper never
+    /// moves it, as the program may be in `sbrk`.
+    fn look_at_top(&self, spans: &mut Spans) {
+        let threshold = self.tunables.trim_threshold.load(Relaxed);
+        let pad = self.tunables.top_pad.load(Relaxed);
+        let top = self.free_top(spans);
+        if top * SLICE <= threshold.max(pad) {
+            spans.top_since = 0;
+        } else if spans.top_since == 0 {
+            spans.top_since = self.kernel().now_ms().max(1);
+            spans.top_low = top;
+        } else if self.has_passed(spans, spans.top_since) {
+            spans.top_since = 0;
+            // What was taken now and then stays, so that a loop at the edge does not move the break each time.
+            let needed = top - spans.top_low.min(top);
+            self.trim_break(spans, threshold, pad.max(needed * SLICE), Rule::BreakTop);
+        }
+    }
+
+    /// Slices are taken: how far up to the end of the break?
+    pub(crate) fn note_top(&self, spans: &mut Spans, behind: u32) {
+        let end = slice_of(spans.brk.end);
+        if spans.top_since != 0 && behind <= end {
+            spans.top_low = spans.top_low.min((end - behind) as usize);
+        }
+    }
+
+    /// Free slices at the top of our part of the break.
+    fn free_top(&self, spans: &Spans) -> usize {
+        if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
+            return 0;
+        }
+        let (end, floor) = (slice_of(spans.brk.end), slice_of(spans.brk.floor));
+        let mut low = end;
+        while low > floor {
+            let Some(leaf) = self.map.leaf(low - 1) else { break };
+            let behind = (low - 1) as usize % LEAF_SLICES + 1;
+            match leaf.free.last_below(behind, false) {
+                Some(taken) => {
+                    low -= (behind - taken - 1) as u32;
+                    break;
+                }
+                None => low -= behind as u32,
+            }
+        }
+        (end - low.max(floor)) as usize
+    }
+
+    /// Slices that were not dirty are taken. Such as were purged a while ago are regretted.
+    pub(crate) fn note_regret(&self, spans: &mut Spans, clean: usize) {
+        let again = clean.min(spans.purged);
+        if again != 0 {
+            spans.purged -= again;
+            spans.regretted += again;
+            self.helper.woken.fetch_add(again * SLICE, Relaxed);
         }
     }
 
@@ -52,7 +135,8 @@ impl<P: Platform> Engine<P> {
     /// As [`Engine::give_back_all`], by who works on the store.
     pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize, rule: Rule) -> usize {
         spans.over_since = 0;
-        self.trim_break(spans, 0, pad, rule) + self.purge_dirty(spans, 0, rule)
+        self.end_growth(spans);
+        self.release_kept(spans, Which::All) + self.trim_break(spans, 0, pad, rule) + self.purge_dirty(spans, 0, rule)
     }
 
     /// Memory was refused: gives back all that nobody uses, address space too, which a limit may be about. `true`: it may be
@@ -88,15 +172,11 @@ impl<P: Platform> Engine<P> {
 
     /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.
     fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize, rule: Rule) -> usize {
-        if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
+        let free = self.free_top(spans) * SLICE;
+        if free == 0 {
             return 0;
         }
         let end = slice_of(spans.brk.end);
-        let mut low = end;
-        while slice_address(low) > spans.brk.floor && self.is_free(low - 1) {
-            low -= 1;
-        }
-        let free = slice_address(end) - slice_address(low);
         let keep = round_up(pad, SLICE).unwrap_or(usize::MAX);
         if free <= threshold.max(keep) || self.kernel().program_break() != Some(spans.brk.end) {
             return 0;
@@ -126,47 +206,47 @@ impl<P: Platform> Engine<P> {
         bytes
     }
 
-    fn is_free(&self, slice: u32) -> bool {
-        self.map.leaf(slice).is_some_and(|leaf| leaf.free.get(slice as usize % LEAF_SLICES))
-    }
-
-    /// Purges dirty slices, run by run, from the highest leaf list entry on, until at most `keep` are left.
+    /// Purges dirty slices, from the newest leaf on and from its end, until at most `keep` are left; how many bytes went.
+    /// What lies low is taken first, so it is kept.
     pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize, rule: Rule) -> usize {
         if !self.kernel().purge_is_honest() {
             return 0;
         }
         let mut bytes = 0;
+        let mut batch = Batch::new(rule);
         for leaf in self.map.leaves() {
-            let mut at = 0;
+            let mut end = LEAF_SLICES;
             while spans.dirty > keep {
-                let Some((first, count)) = next_run(leaf, at) else { break };
-                if !self.purge(slice_address(leaf.first_slice() + first as u32), count * SLICE, rule) {
-                    return bytes;
-                }
+                let Some((start, behind)) = last_run(leaf, end) else { break };
+                let count = (behind - start).min(spans.dirty - keep);
+                let first = behind - count;
+                end = first;
+                // Clean in the books already; what the kernel refuses is dirty again.
                 leaf.dirty.fill(first, count, false);
                 leaf.change_dirty(-(count as i32));
                 spans.dirty -= count;
-                self.dirty_hint.store(spans.dirty, Relaxed);
-                bytes += count * SLICE;
-                at = first + count;
+                batch.push(slice_address(leaf.first_slice() + first as u32), count * SLICE, (leaf, first, count));
+                if batch.is_full() {
+                    let emptied = self.empty_dirty(spans, &mut batch);
+                    bytes += emptied.bytes;
+                    if emptied.refused {
+                        return bytes;
+                    }
+                }
             }
         }
-        bytes
+        bytes + self.empty_dirty(spans, &mut batch).bytes
     }
 
-    /// Purges a range that holds nothing; `true`: it reads as zero now.
-    pub(crate) fn purge(&self, start: usize, bytes: usize, rule: Rule) -> bool {
-        let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
-        // SAFETY: [span-bits] the range is free and the engine's.
-        let done = unsafe { self.kernel().purge(start, bytes) };
-        if done {
-            self.count(Counter::Purge, 1);
-            self.count(Counter::PurgeBytes, bytes as u64);
-            self.note_return(rule, bytes);
-        } else {
-            self.count(Counter::PurgeRefused, 1);
-        }
-        done
+    fn empty_dirty(&self, spans: &mut Spans, batch: &mut Batch<(&Leaf, usize, usize)>) -> Emptied {
+        let emptied = self.empty_batch(batch, |(leaf, first, count)| {
+            leaf.dirty.fill(first, count, true);
+            leaf.change_dirty(count as i32);
+            spans.dirty += count;
+        });
+        self.dirty_hint.store(spans.dirty, Relaxed);
+        spans.purged += emptied.bytes / SLICE;
+        emptied
     }
 }
 
@@ -178,30 +258,11 @@ fn next_free_region(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
     Some((first, end - first))
 }
 
-/// The first maximal run of dirty slices of a leaf from `from` on: (index, count).
-fn next_run(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
+/// The last maximal run of dirty slices of a leaf below `end`: where it starts and ends.
+fn last_run(leaf: &Leaf, end: usize) -> Option<(usize, usize)> {
     if leaf.dirty_slices.load(Relaxed) == 0 {
         return None;
     }
-    let mut first = None;
-    let mut at = from;
-    while at < WORDS * 64 {
-        let bits = leaf.dirty.word(at / 64) >> (at % 64);
-        match first {
-            None if bits == 0 => at = (at / 64 + 1) * 64,
-            None => {
-                at += bits.trailing_zeros() as usize;
-                first = Some(at);
-            }
-            Some(start) => {
-                let ones = bits.trailing_ones() as usize;
-                let in_word = 64 - at % 64;
-                at += ones.min(in_word);
-                if ones < in_word {
-                    return Some((start, at - start));
-                }
-            }
-        }
-    }
-    first.map(|start| (start, at - start))
+    let behind = leaf.dirty.last_below(end, true)? + 1;
+    Some((leaf.dirty.last_below(behind, false).map_or(0, |clean| clean + 1), behind))
 }

@@ -17,11 +17,13 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 
 use brkmap_sys::{Kernel, Purpose};
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
-use crate::idle::{Effort, Found};
+use crate::idle::Effort;
+use crate::kept::Which;
+use crate::patience::{self, Outcome};
 use crate::policy;
 
 /// `state`: no helper.
@@ -37,8 +39,10 @@ const STOP_WAITS: u32 = 100;
 const NUDGES_TO_MISS: u32 = 1024;
 /// Looks in a row that find nothing to do, before the helper ends.
 const QUIET_LOOKS: u32 = 2;
-/// Looks after which the helper ends though something waits that never gets idle.
-const MOST_LOOKS: u32 = 30;
+/// Looks in a row that return nothing, after which the helper ends though something waits, if the program does nothing.
+const MOST_VAIN_LOOKS: u32 = 30;
+/// How long none is started then, in ms.
+const HOPELESS_MS: u64 = 10_000;
 
 /// The helper's part of the engine. All zero: none, allowed.
 pub(crate) struct Helper {
@@ -57,14 +61,16 @@ pub(crate) struct Helper {
     refused: AtomicU32,
     /// No look before this time, in ms: a helper that starts earlier sleeps until then.
     not_before: AtomicU64,
-    /// How long the next pause will be, in ms, if it finds nothing.
+    /// How long calls leave the heap alone after a vain look of theirs, in ms.
     pause: AtomicU64,
     /// Its memory; 0 = none yet.
     memory: AtomicUsize,
     memory_bytes: AtomicUsize,
     /// 1: the last look found more than the budget, so what is idle goes back until nothing waits.
     over: AtomicU32,
-    /// Bytes of holes that were needed again since the last look.
+    /// Slices that were loose at the last look and still are: a part of `loosened`.
+    pub(crate) carried: AtomicUsize,
+    /// Bytes that went back and were needed again since the last look.
     pub(crate) woken: AtomicUsize,
 }
 
@@ -83,6 +89,7 @@ impl Helper {
             memory: AtomicUsize::new(0),
             memory_bytes: AtomicUsize::new(0),
             over: AtomicU32::new(0),
+            carried: AtomicUsize::new(0),
             woken: AtomicUsize::new(0),
         }
     }
@@ -124,8 +131,29 @@ impl<P: Platform> Engine<P> {
 
     /// Is more loose than the budget allows?
     fn is_over_budget(&self) -> bool {
+        if self.counter(Counter::KeptLiveBytes) != 0 {
+            return true;
+        }
         let loose = self.loosened.load(Relaxed) * SLICE + self.dirty_hint.load(Relaxed) * SLICE;
-        loose > self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize)
+        loose > self.dirty_budget(self.in_use())
+    }
+
+    /// Bytes of slices in use, without the holes of their pages.
+    pub(crate) fn in_use(&self) -> usize {
+        (self.counter(Counter::UsedSliceBytes) as usize).saturating_sub(self.asleep.load(Relaxed))
+    }
+
+    /// Can what is left for later be expected to go back, whatever the program does?
+    pub(crate) fn has_helper(&self) -> bool {
+        self.helper.forbidden.load(Relaxed) | self.helper.refused.load(Relaxed) == 0 && self.can_return()
+    }
+
+    /// A look as the helper takes it, by the calling thread, outside all locks: for tests that play the helper.
+    pub fn look_once(&self) {
+        self.start();
+        if self.can_return() {
+            self.look();
+        }
     }
 
     /// Called where blocks were freed, outside all locks: starts the helper if enough waits.
@@ -148,7 +176,8 @@ impl<P: Platform> Engine<P> {
         let alone = self.helper.forbidden.load(Relaxed) != 0 || self.helper.refused.load(Relaxed) != 0;
         let now = if alone { self.kernel().now_ms() } else { 0 };
         // The rest is the helper's first sleep. Who has none waits for a later call.
-        if (alone && now < self.helper.not_before.load(Relaxed)) || !self.can_return() {
+        let resting = alone && now < self.helper.not_before.load(Relaxed) && self.counter(Counter::KeptLiveBytes) == 0;
+        if resting || !self.can_return() {
             return;
         }
         if self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
@@ -161,8 +190,9 @@ impl<P: Platform> Engine<P> {
                 return;
             }
         }
-        // No helper: a look now, and none for a moment.
+        // No helper: a look now, and none for a moment. What only a helper would come back to goes.
         let now = if alone { now } else { self.kernel().now_ms() };
+        self.with_spans(|spans| self.release_kept(spans, Which::All));
         let found = self.look();
         self.rest(now, found.returned != 0 || self.helper.over.load(Relaxed) != 0);
         self.helper.state.store(ABSENT, Release);
@@ -227,44 +257,85 @@ impl<P: Platform> Engine<P> {
     pub fn help(&self) {
         self.platform.set_heap(&crate::heap::ENDED_HEAP);
         self.kernel().shed_rights();
-        let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
+        self.with_spans(|spans| spans.patience.begin());
+        let (mut pause, mut quiet, mut looks) = (patience::SHORTEST_MS, 0, 0);
         loop {
-            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick).max(self.rest_left(looks)) as u32);
+            self.kernel().wait(&self.helper.bell, 0, self.pause_ms(pause).max(self.rest_left(looks)) as u32);
             if self.helper.forbidden.load(Relaxed) != 0 || self.kernel().rights_changed() {
                 return self.helper.state.store(ABSENT, Release);
             }
-            let found = self.look();
-            useful |= found.returned != 0;
-            tick = policy::next_tick(tick, found.returned, self.helper.woken.swap(0, Relaxed));
-            let goes_on = found.returned != 0 || self.helper.over.load(Relaxed) != 0;
-            quiet = if goes_on { 0 } else { quiet + 1 };
+            let look = self.look();
             looks += 1;
-            if quiet < QUIET_LOOKS && looks < MOST_LOOKS {
+            pause = look.pause_ms;
+            let waits = look.returned != 0 || self.helper.over.load(Relaxed) != 0;
+            quiet = if waits { 0 } else { quiet + 1 };
+            let hopeless = look.vain >= MOST_VAIN_LOOKS && !look.busy;
+            if quiet < QUIET_LOOKS && !hopeless {
                 continue;
             }
-            self.rest(self.kernel().now_ms(), useful);
+            if hopeless {
+                self.helper.not_before.store(self.kernel().now_ms() + HOPELESS_MS, Relaxed);
+            }
             // [no-lost-nudge]
             self.helper.state.store(ABSENT, Release);
             fence(SeqCst);
-            if !self.is_over_budget() || self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
+            if hopeless
+                || !self.is_over_budget()
+                || self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err()
+            {
                 return;
             }
-            (quiet, looks, useful) = (0, 0, false);
+            quiet = 0;
         }
     }
 
-    /// One look over everything. What could go back is only counted until it is over the budget.
-    fn look(&self) -> Found {
+    /// Does a helper run?
+    pub(crate) fn helper_runs(&self) -> bool {
+        self.helper.state.load(Relaxed) == RUNNING
+    }
+
+    /// One look over everything. What could go back is only counted until it is over the budget; then it goes when it is
+    /// idle, or at once where live memory dropped.
+    fn look(&self) -> Look {
         self.look_around();
-        self.loosened.store(0, Relaxed);
-        let over = self.helper.over.load(Relaxed) != 0 || self.is_tight();
-        let heaps = self.look_over(if over { Effort::Idle } else { Effort::Count });
-        let store = self.look_at_store();
-        let budget = self.dirty_budget(self.counter(Counter::UsedSliceBytes) as usize);
-        let found = Found { waiting: heaps.waiting + store.waiting, returned: heaps.returned + store.returned };
-        let goes_on = found.waiting > budget || (over && heaps.waiting != 0);
-        self.helper.over.store(goes_on as u32, Relaxed);
-        found
+        let helper = &self.helper;
+        let regretted = helper.woken.swap(0, Relaxed);
+        let busy = self.was_used();
+        // A program that does nothing needs no budget.
+        let over = helper.over.load(Relaxed) != 0 || !busy || self.is_tight();
+        let mut found = self.look_over(if over { Effort::Idle } else { Effort::Count });
+        let in_heaps = found.waiting;
+        let used = self.in_use();
+        let budget = self.dirty_budget(used);
+        found.add(self.look_at_store(budget, busy));
+        let live = used.saturating_sub(in_heaps) + self.counter(Counter::DirectLiveBytes) as usize;
+        let mut goes_on = found.waiting > budget || over && in_heaps != 0;
+        let dropped = found.waiting > budget && patience::is_drop(found.waiting, live);
+        if dropped && self.with_spans(|spans| spans.patience.at_once()) {
+            found.add(self.look_over(Effort::Now));
+            found.returned += self.with_spans(|spans| self.purge_dirty(spans, 0, Rule::Idle));
+            // What was in use for allocation shows up at the next look.
+            goes_on = true;
+        } else {
+            // It waits on, so it counts with what becomes loose from now on.
+            helper.carried.store(in_heaps / SLICE, Relaxed);
+            self.loosened.fetch_add(in_heaps / SLICE, Relaxed);
+        }
+        goes_on |= self.counter(Counter::KeptLiveBytes) != 0;
+        helper.over.store(goes_on as u32, Relaxed);
+        let outcome = Outcome { returned: found.returned, regretted, blocks: found.blocks };
+        self.with_spans(|spans| {
+            spans.patience.learn(outcome);
+            if outcome.returned != 0 {
+                self.end_growth(spans);
+            }
+            Look {
+                returned: found.returned,
+                busy,
+                vain: spans.patience.fruitless(),
+                pause_ms: spans.patience.pause_ms(outcome),
+            }
+        })
     }
 
     /// Before its first look a helper sleeps as long as the last one wished the heap to be left alone.
@@ -273,10 +344,22 @@ impl<P: Platform> Engine<P> {
         if until == 0 { 0 } else { until.saturating_sub(self.kernel().now_ms()) }
     }
 
-    /// Plans the pause after the helper: short after it was of use, longer each time it was not.
+    /// Plans the next look of calls, where there is no helper: soon after one that was of use, later each time it was not.
     fn rest(&self, now: u64, useful: bool) {
         let pause = self.pause_limit(policy::pause_after(self.helper.pause.load(Relaxed), useful));
         self.helper.pause.store(pause, Relaxed);
         self.helper.not_before.store(now + pause, Relaxed);
     }
+}
+
+/// What a look came to.
+struct Look {
+    /// Bytes that went back.
+    returned: usize,
+    /// The program used the heap since the last look.
+    busy: bool,
+    /// Looks in a row that returned nothing.
+    vain: u32,
+    /// The pause before the next one.
+    pause_ms: u64,
 }

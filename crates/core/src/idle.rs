@@ -29,10 +29,12 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use brkmap_sys::Kernel;
 use brkmap_wire::Rule;
 
+use crate::batch::Batch;
 use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
 use crate::heap::Heap;
+use crate::kept::Which;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::page::{PageMeta, Record, Status, owner, state};
 use crate::page_map::{Leaf, WORDS};
@@ -44,7 +46,9 @@ pub(crate) enum Effort {
     Count,
     /// Give back what has not changed since the last look.
     Idle,
-    /// Give back everything, by this rule.
+    /// Give back what is free at this moment.
+    Now,
+    /// Give back everything, what idle heaps have in use for allocation too, by this rule.
     All(Rule),
 }
 
@@ -56,7 +60,7 @@ impl Effort {
     /// By which rule OS pages go back.
     fn rule(self) -> Rule {
         match self {
-            Effort::Count | Effort::Idle => Rule::Holes,
+            Effort::Count | Effort::Idle | Effort::Now => Rule::Holes,
             Effort::All(rule) => rule,
         }
     }
@@ -69,6 +73,17 @@ pub(crate) struct Found {
     pub(crate) waiting: usize,
     /// Went back.
     pub(crate) returned: usize,
+    /// Blocks that were looked at, a number.
+    pub(crate) blocks: usize,
+}
+
+impl Found {
+    /// Adds what another look, or the rest of this one, found.
+    pub(crate) fn add(&mut self, more: Found) {
+        self.waiting += more.waiting;
+        self.returned += more.returned;
+        self.blocks += more.blocks;
+    }
 }
 
 /// How a looker holds a heap.
@@ -78,6 +93,17 @@ enum Hold {
     /// The heap is idle: the looker is its owner for the moment.
     Owned,
 }
+
+/// Consecutive OS pages of a page that were made a hole.
+#[derive(Clone, Copy)]
+struct Hole<'a> {
+    record: &'a Record,
+    first: usize,
+    count: usize,
+}
+
+/// Pages that are looked at in one hold of a gate, which their owner may be waiting for.
+const PAGES_A_HOLD: usize = 32;
 
 /// OS pages of a page, a bit each.
 type OsPages = [u64; 2];
@@ -92,12 +118,9 @@ impl<P: Platform> Engine<P> {
             self.hold(me, heap, |hold| self.drain_held(heap, hold, effort));
         }
         for leaf in self.map.leaves() {
-            for word in 0..WORDS {
-                let mut used = leaf.owned.word(word) & !leaf.free.word(word);
-                while used != 0 {
-                    self.look_at_slice(me, leaf, word * 64 + used.trailing_zeros() as usize, effort, &mut found);
-                    used &= used - 1;
-                }
+            let mut at = 0;
+            while let Some(index) = next_used(leaf, at) {
+                at = self.look_along(me, leaf, index, effort, &mut found);
             }
         }
         found
@@ -152,23 +175,42 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    fn look_at_slice(&self, me: u32, leaf: &Leaf, index: usize, effort: Effort, found: &mut Found) {
-        let page = &leaf.metas[index];
-        let word = page.owner.load(Acquire);
-        if word <= owner::DIRECT {
-            return;
+    /// Looks at the pages of one heap that follow each other, from a slice in use on, until enough is collected to be given
+    /// back; where the look goes on.
+    fn look_along(&self, me: u32, leaf: &Leaf, first: usize, effort: Effort, found: &mut Found) -> usize {
+        let word = leaf.metas[first].owner.load(Acquire);
+        if owner::is_tag(word) {
+            return first + 1;
         }
         // SAFETY: [heap-stays] no tag, so the owner of a page in use, now or a moment ago.
         let heap = unsafe { Heap::from_owner(word) };
+        let mut at = first;
         self.hold(me, heap, |_| {
-            if page.owner.load(Acquire) == word {
-                self.look_at_page(heap, page, effort, found);
+            let mut holes = Batch::new(effort.rule());
+            for _ in 0..PAGES_A_HOLD {
+                let Some(index) = next_used(leaf, at) else { break };
+                let page = &leaf.metas[index];
+                match page.owner.load(Acquire) {
+                    owner if owner == word => self.look_at_page(heap, page, effort, &mut holes, found),
+                    owner if owner::is_tag(owner) => {}
+                    _ => break,
+                }
+                at = index + 1;
             }
+            found.returned += self.empty_holes(&mut holes);
         });
+        at.max(first + 1)
     }
 
     /// Looks at one page. The heap is held.
-    fn look_at_page(&self, heap: &Heap, page: &PageMeta, effort: Effort, found: &mut Found) {
+    fn look_at_page<'a>(
+        &self,
+        heap: &Heap,
+        page: &'a PageMeta,
+        effort: Effort,
+        holes: &mut Batch<Hole<'a>>,
+        found: &mut Found,
+    ) {
         let status = page.status();
         if status != Status::Partial && status != Status::Full {
             return;
@@ -176,7 +218,8 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
         let (busy, taken) = self.census(page, record);
-        let idle = effort.is_all() || record.seen.load(Relaxed) == busy + 1;
+        found.blocks += record.frontier.load(Relaxed) as usize;
+        let idle = effort == Effort::Now || effort.is_all() || record.seen.load(Relaxed) == busy + 1;
         record.seen.store(busy + 1, Relaxed);
         let go = idle && effort != Effort::Count;
         if busy == 0 {
@@ -194,7 +237,7 @@ impl<P: Platform> Engine<P> {
             return;
         }
         if go {
-            found.returned += self.dig_holes(heap, page, record, free, effort.rule());
+            found.returned += self.dig_holes(heap, page, record, free, holes);
         } else {
             found.waiting += bytes;
         }
@@ -226,8 +269,15 @@ impl<P: Platform> Engine<P> {
         if carved as i32 == page.capacity() { bytes.div_ceil(os_page) } else { bytes / os_page }
     }
 
-    /// Gives OS pages of a page back; the bytes that went.
-    fn dig_holes(&self, heap: &Heap, page: &PageMeta, record: &Record, free: OsPages, rule: Rule) -> usize {
+    /// Makes OS pages of a page holes; their memory goes back with the batch. The bytes that went meanwhile.
+    fn dig_holes<'a>(
+        &self,
+        heap: &Heap,
+        page: &'a PageMeta,
+        record: &'a Record,
+        free: OsPages,
+        holes: &mut Batch<Hole<'a>>,
+    ) -> usize {
         let os_page = self.os_page.load(Relaxed);
         page.set_stale(true);
         let mut returned = 0;
@@ -235,12 +285,10 @@ impl<P: Platform> Engine<P> {
         while let Some((first, count)) = next_os_pages(free, at) {
             at = first + count;
             (first..at).for_each(|index| record.set_hole(index, true));
-            if self.purge(page.start() + first * os_page, count * os_page, rule) {
-                returned += count * os_page;
-            } else {
-                (first..at).for_each(|index| record.set_hole(index, false));
-                break;
+            if holes.is_full() {
+                returned += self.empty_holes(holes);
             }
+            holes.push(page.start() + first * os_page, count * os_page, Hole { record, first, count });
         }
         if page.status() == Status::Full {
             // It has something to give again; its owner will find it on the ring, and renew its books.
@@ -250,20 +298,36 @@ impl<P: Platform> Engine<P> {
         returned
     }
 
-    /// Gives back what the store holds free, if that is over the budget and nothing changed there since the last look.
-    pub(crate) fn look_at_store(&self) -> Found {
+    /// Gives the memory of the holes back that were dug inside this hold of the gate; the bytes that went.
+    fn empty_holes(&self, holes: &mut Batch<Hole<'_>>) -> usize {
+        let fill =
+            |hole: Hole<'_>| (hole.first..hole.first + hole.count).for_each(|index| hole.record.set_hole(index, false));
+        let bytes = self.empty_batch(holes, fill).bytes;
+        self.asleep.fetch_add(bytes, Relaxed);
+        bytes
+    }
+
+    /// Gives back the mappings that are kept in vain, and of what the store holds free, if that is over the budget, as much
+    /// as was free all the time since the last look.
+    pub(crate) fn look_at_store(&self, budget: usize, busy: bool) -> Found {
         self.with_spans(|spans| {
-            let idle = spans.changes == spans.changes_seen || self.is_tight();
-            spans.changes_seen = spans.changes;
-            let dirty = spans.dirty * SLICE;
-            if dirty <= self.dirty_budget(spans.used * SLICE) / 2 {
-                Found::default()
-            } else if idle {
-                Found { waiting: 0, returned: self.purge_dirty(spans, 0, Rule::Idle) }
-            } else {
-                Found { waiting: dirty, returned: 0 }
-            }
+            // Where memory is short nothing that is free stays.
+            let tight = self.is_tight();
+            let mut returned = self.release_kept(spans, if tight { Which::All } else { Which::Idle });
+            spans.purged /= 2;
+            let needed = spans.dirty - spans.low_since_look.min(spans.dirty);
+            let keep = if busy && !tight { needed.max(budget / SLICE / 2) } else { 0 };
+            returned += self.purge_dirty(spans, keep, if tight { Rule::Pressure } else { Rule::Idle });
+            spans.low_since_look = spans.dirty;
+            let waiting = if spans.dirty > budget / SLICE / 2 { spans.dirty * SLICE } else { 0 };
+            Found { waiting, returned, ..Found::default() }
         })
+    }
+
+    /// Was the heap used since this was asked last, as far as slow paths tell?
+    pub(crate) fn was_used(&self) -> bool {
+        let loosened = self.loosened.swap(0, Relaxed) != self.helper.carried.swap(0, Relaxed);
+        self.with_spans(|spans| core::mem::replace(&mut spans.changes_seen, spans.changes) != spans.changes) || loosened
     }
 
     /// Does the kernel give memory back when asked?
@@ -278,6 +342,15 @@ impl PageMeta {
         let flags = self.flags.load(Relaxed);
         self.flags.store(flags & !crate::page::STATUS_MASK | Status::Partial as u8, Relaxed);
     }
+}
+
+/// The first slice of a leaf in use, from `from` on.
+fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
+    (from / 64..WORDS).find_map(|word| {
+        let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
+        let used = leaf.owned.word(word) & !leaf.free.word(word) & mask;
+        (used != 0).then(|| word * 64 + used.trailing_zeros() as usize)
+    })
 }
 
 /// Free OS pages below `reach` that are no holes yet.

@@ -34,8 +34,13 @@ impl Ledger {
 impl<P: Platform> Engine<P> {
     /// A call gave `bytes` back, by this rule.
     pub(crate) fn note_return(&self, rule: Rule, bytes: usize) {
-        let [calls, sum] = &self.ledger.rules[rule as usize];
-        calls.fetch_add(1, Relaxed);
+        self.note_returns(rule, 1, bytes);
+    }
+
+    /// Some calls gave `bytes` back, by this rule.
+    pub(crate) fn note_returns(&self, rule: Rule, calls: usize, bytes: usize) {
+        let [made, sum] = &self.ledger.rules[rule as usize];
+        made.fetch_add(calls as u64, Relaxed);
         sum.fetch_add(bytes as u64, Relaxed);
     }
 

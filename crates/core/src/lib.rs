@@ -14,6 +14,7 @@ pub mod classes;
 pub mod config;
 pub mod geometry;
 pub mod head_room;
+pub mod patience;
 pub mod policy;
 pub mod request;
 mod shares;
@@ -32,6 +33,7 @@ mod page_map;
 
 // The engine, bottom-up.
 mod alloc;
+mod batch;
 mod check;
 mod control;
 mod direct;
@@ -44,7 +46,9 @@ mod free;
 mod give_back;
 mod handover;
 mod helper;
+mod huge;
 mod idle;
+mod kept;
 mod ledger;
 mod pages;
 mod perturb;

@@ -62,6 +62,13 @@ pub(crate) mod owner {
     pub(crate) const RUN: usize = 2;
     /// A direct mapping starts in this slice.
     pub(crate) const DIRECT: usize = 3;
+    /// A direct mapping starts in this slice that was freed and is kept: see `kept`. No block.
+    pub(crate) const KEPT: usize = 4;
+
+    /// Is the word no heap's?
+    pub(crate) fn is_tag(word: usize) -> bool {
+        word <= KEPT
+    }
 }
 
 /// What the owner does with a page at present.
@@ -319,6 +326,11 @@ impl Record {
         } else {
             None
         }
+    }
+
+    /// How many OS pages are holes.
+    pub(crate) fn count_holes(&self) -> usize {
+        self.holes.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 
     /// Is this OS page of the page a hole?

@@ -62,6 +62,15 @@ impl Bitmap {
         set
     }
 
+    /// The highest index below `end` whose bit is `wanted`.
+    pub(crate) fn last_below(&self, end: usize, wanted: bool) -> Option<usize> {
+        (0..end.div_ceil(64)).rev().find_map(|word| {
+            let bits = if wanted { self.word(word) } else { !self.word(word) };
+            let mask = if end < (word + 1) * 64 { (1 << (end % 64)) - 1 } else { u64::MAX };
+            (bits & mask != 0).then(|| word * 64 + 63 - (bits & mask).leading_zeros() as usize)
+        })
+    }
+
     fn each_mask(&self, first: usize, count: usize, mut act: impl FnMut(usize, u64)) {
         let (mut at, end) = (first, first + count);
         while at < end {
@@ -185,3 +194,25 @@ impl PageMap {
 }
 
 const _: () = assert!(ROOT_ENTRIES << LEAF_SHIFT == 1 << ADDRESS_BITS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bit_below_is_found() {
+        let bits = Bitmap([const { AtomicU64::new(0) }; WORDS]);
+        assert_eq!((bits.last_below(4096, true), bits.last_below(4096, false)), (None, Some(4095)));
+        bits.fill(60, 70, true);
+        let last = |end| (bits.last_below(end, true), bits.last_below(end, false));
+        assert_eq!(last(4096), (Some(129), Some(4095)));
+        assert_eq!(last(130), (Some(129), Some(59)));
+        assert_eq!(last(128), (Some(127), Some(59)));
+        assert_eq!(last(64), (Some(63), Some(59)));
+        assert_eq!(last(61), (Some(60), Some(59)));
+        assert_eq!(last(60), (None, Some(59)));
+        assert_eq!(last(0), (None, None));
+        bits.fill(0, 60, true);
+        assert_eq!(last(130), (Some(129), None));
+    }
+}

@@ -74,6 +74,11 @@ impl<P: Platform> Engine<P> {
         let slices = classes::slices(class);
         let first = page.slice.load(Relaxed);
         let states = page.states.load(Relaxed).addr();
+        // SAFETY: [page-table] the page is in use.
+        let holes = unsafe { page.record() }.count_holes();
+        if holes != 0 {
+            self.asleep.fetch_sub(holes * self.os_page.load(Relaxed), Relaxed);
+        }
         page.owner.store(owner::NONE, Release);
         page.flags.store(Status::None as u8, Relaxed);
         page.local.store(no_block(), Relaxed);
@@ -139,6 +144,7 @@ impl<P: Platform> Engine<P> {
         let frontier = record.frontier.load(Relaxed) as usize;
         while let Some(hole) = record.lowest_hole() {
             record.set_hole(hole, false);
+            self.asleep.fetch_sub(os_page, Relaxed);
             self.helper.woken.fetch_add(os_page, Relaxed);
             let first = (hole * os_page / size).min(frontier);
             let end = ((hole + 1) * os_page).div_ceil(size).min(frontier);

@@ -20,6 +20,8 @@ pub(crate) enum Kind<'a> {
     Run,
     /// A direct mapping.
     Direct,
+    /// A direct mapping that was freed and is kept.
+    Kept,
     /// A slice of a page that is being made or given back at this moment.
     Between,
 }
@@ -38,12 +40,12 @@ pub(crate) struct Piece<'a> {
 impl Piece<'_> {
     /// Does it lie on the program break?
     pub(crate) fn is_on_break(&self) -> bool {
-        !matches!(self.kind, Kind::Direct) && self.leaf.on_break.get(self.index)
+        !matches!(self.kind, Kind::Direct | Kind::Kept) && self.leaf.on_break.get(self.index)
     }
 }
 
 impl<P: Platform> Engine<P> {
-    /// Visits all slices of the store, and all direct mappings. Under the store's lock: pages are made and released there,
+    /// Visits all slices of the store, and all direct mappings, live and kept. Under the store's lock: pages are made and released there,
     /// so a page that is found in use keeps its table and its shape meanwhile. Direct mappings come and go.
     pub(crate) fn each_piece(&self, _spans: &Spans, mut visit: impl FnMut(&Piece<'_>)) {
         for leaf in self.map.leaves() {
@@ -72,13 +74,12 @@ impl<P: Platform> Engine<P> {
 
 fn direct_piece(leaf: &Leaf, index: usize) -> Option<Piece<'_>> {
     let page = &leaf.metas[index];
-    (page.owner.load(Acquire) == owner::DIRECT).then(|| Piece {
-        kind: Kind::Direct,
-        start: page.direct_start(),
-        bytes: page.span_bytes(),
-        leaf,
-        index,
-    })
+    let kind = match page.owner.load(Acquire) {
+        owner::DIRECT => Kind::Direct,
+        owner::KEPT => Kind::Kept,
+        _ => return None,
+    };
+    Some(Piece { kind, start: page.direct_start(), bytes: page.span_bytes(), leaf, index })
 }
 
 fn owned_piece(leaf: &Leaf, index: usize) -> Piece<'_> {
@@ -90,7 +91,7 @@ fn owned_piece(leaf: &Leaf, index: usize) -> Piece<'_> {
         (Kind::Free, (end - index) * SLICE)
     } else {
         match page.owner.load(Acquire) {
-            owner::NONE | owner::INTERIOR | owner::DIRECT => (Kind::Between, SLICE),
+            owner::NONE | owner::INTERIOR | owner::DIRECT | owner::KEPT => (Kind::Between, SLICE),
             owner::RUN => (Kind::Run, page.span_bytes()),
             _ if page.status() == Status::None => (Kind::Between, SLICE),
             word => (Kind::Page(page, word), classes::slices(page.class()) * SLICE),

@@ -13,8 +13,6 @@ pub const THRESHOLD_MAX: usize = 32 << 20;
 pub const TOP_PAD_START: usize = 128 << 10;
 /// Direct mappings at most (`M_MMAP_MAX`).
 pub const MMAP_MAX_START: usize = 65_536;
-/// How long memory may stay over the budget before it goes back.
-pub const OVER_BUDGET_MS: u64 = 50;
 
 /// Where a request that no page class serves goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +69,15 @@ pub fn dirty_budget(used: usize) -> usize {
     (used / 8).max(1 << 20)
 }
 
-/// First pause of the helper between two looks, in ms: what did not change from one look to the next is idle.
-pub const TICK_MS: u64 = 100;
-
-/// The pause before the next look: longer if what went back was soon needed again, shorter otherwise. The price of a
-/// wrong guess is a page fault, some twenty times that of giving back; so one byte in eight that is regretted is enough.
-pub fn next_tick(tick: u64, returned: usize, regretted: usize) -> u64 {
-    let regret = regretted > (64 << 10) && regretted > returned / 8;
-    if regret { (tick * 2).min(1000) } else { (tick / 2).max(TICK_MS) }
+/// Bytes of freed direct mappings that may be kept while `live` bytes are in use.
+pub fn kept_budget(live: usize) -> usize {
+    (live / 8).max(128 << 20)
 }
 
-/// How long to leave a heap alone after the helper ended, in ms.
+/// How long calls leave a heap alone after a look of theirs, where there is no helper, in ms.
 pub fn pause_after(last: u64, useful: bool) -> u64 {
-    if useful { TICK_MS } else { (last * 2).clamp(4 * TICK_MS, 10_000) }
+    const LEAST: u64 = 100;
+    if useful { LEAST } else { (last * 2).clamp(4 * LEAST, 10_000) }
 }
 
 #[cfg(test)]

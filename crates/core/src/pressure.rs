@@ -27,6 +27,7 @@ use crate::cgroup::{self, FILE, Group, LEVELS, Lines, Stall, Version};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
 use crate::head_room::{self, Room, Supply};
+use crate::kept::Which;
 use crate::policy;
 use crate::spans::Spans;
 
@@ -115,7 +116,7 @@ impl<P: Platform> Engine<P> {
 
     /// Bytes that the process has of this engine, resident or soon to be; what was given back does not count.
     fn has(&self, spans: &Spans) -> usize {
-        (spans.used + spans.dirty) * SLICE + self.counter(Counter::DirectLiveBytes) as usize
+        (spans.used + spans.dirty) * SLICE + spans.kept.bytes() + self.counter(Counter::DirectLiveBytes) as usize
     }
 
     /// `fresh` bytes of slices were taken that are not resident yet.
@@ -166,8 +167,11 @@ impl<P: Platform> Engine<P> {
             // Too early to read again: a little further.
             self.gauge.watch.store(has.saturating_add(1 << 20), Relaxed);
         }
-        if self.is_tight() && spans.dirty > 0 {
-            self.purge_dirty(spans, 0, Rule::Pressure);
+        if self.is_tight() {
+            self.release_kept(spans, Which::All);
+            if spans.dirty > 0 {
+                self.purge_dirty(spans, 0, Rule::Pressure);
+            }
         }
     }
 

@@ -113,6 +113,7 @@ impl<P: Platform> Engine<P> {
             moves: address(&self.ledger.moves),
             move_slots: MOVE_SLOTS as u64,
             move_stride: MOVE_STRIDE as u64,
+            owner_kept: owner::KEPT as u64,
         }
     }
 }

@@ -73,7 +73,7 @@ impl<P: Platform> Engine<P> {
                 return null_mut();
             }
             if let Some((page, _)) = self.block_at(pointer) {
-                if page.owner.load(Acquire) <= owner::DIRECT {
+                if owner::is_tag(page.owner.load(Acquire)) {
                     page.set_requested(request.bytes);
                 } else {
                     self.kept_oversize.store(1, Relaxed);

@@ -15,6 +15,7 @@ use brkmap_wire::Counter;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{SLICE, round_up, slice_of};
 use crate::heap::Origin;
+use crate::huge::CHUNK;
 use crate::policy;
 use crate::spans::Spans;
 
@@ -89,7 +90,10 @@ impl<P: Platform> Engine<P> {
         let Some(end) = now.checked_add(ahead).and_then(|end| round_up(end, SLICE)) else { return false };
         // Whole slices from the first boundary on; the alignment gap is lost once, at the start.
         let Some(first) = round_up(now, SLICE) else { return false };
-        let end = end.max(first + need);
+        let mut end = end.max(first + need);
+        if ahead > need && self.grows_huge(need) {
+            end = round_up(end, CHUNK).unwrap_or(end);
+        }
         let Ok(delta) = isize::try_from(end - now) else { return false };
         // SAFETY: growing drops nothing; calls are serialised by the store's lock.
         let Some(old) = (unsafe { self.kernel().move_break(delta) }) else { return false };
@@ -102,11 +106,13 @@ impl<P: Platform> Engine<P> {
             spans.brk.floor = first;
         }
         spans.brk.end = end;
+        spans.top_since = 0;
         let count = end.saturating_sub(first) / SLICE;
         if count == 0 || !self.own_slices(spans, slice_of(first), count, Origin::Break) {
             return false;
         }
         spans.brk.held += count * SLICE;
+        self.advise_growth(spans, need, first, end);
         count * SLICE >= need
     }
 
@@ -120,6 +126,7 @@ impl<P: Platform> Engine<P> {
                     return false;
                 }
                 spans.regions.held += bytes;
+                self.advise_growth(spans, need, start, start + bytes);
                 return true;
             }
             self.count(Counter::MapRefused, 1);

@@ -17,7 +17,9 @@ use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Origin;
+use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
+use crate::patience::Patience;
 use crate::pressure::Outlook;
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
@@ -44,6 +46,26 @@ pub(crate) struct Spans {
     pub(crate) over_since: u64,
     /// What is known of the process's control group: see `pressure`.
     pub(crate) outlook: Outlook,
+    /// Least value of `dirty` since then, and since the last look: so much was not needed in all that time.
+    pub(crate) low_since_over: usize,
+    pub(crate) low_since_look: usize,
+    /// When the free top of the break first exceeded its threshold, 0 = it does not; and the fewest slices that were free
+    /// there since.
+    pub(crate) top_since: u64,
+    pub(crate) top_low: usize,
+    /// Purged slices that were not taken again yet, about; and those that calls purged last.
+    pub(crate) purged: usize,
+    pub(crate) purged_by_call: usize,
+    /// Slices taken again since calls purged last.
+    pub(crate) regretted: usize,
+    /// See [`patience::next_call_delay`](crate::patience::next_call_delay); 0 = the shortest.
+    pub(crate) call_delay: u64,
+    /// Huge pages were asked for since memory last went back.
+    pub(crate) is_huge: bool,
+    /// What the looks have learnt.
+    pub(crate) patience: Patience,
+    /// Direct mappings that wait for a block of their size.
+    pub(crate) kept: Kept,
 }
 
 /// A range of slices that was taken from the store.
@@ -73,6 +95,17 @@ impl Spans {
             changes_seen: 0,
             over_since: 0,
             outlook: Outlook::new(),
+            low_since_over: 0,
+            low_since_look: 0,
+            top_since: 0,
+            top_low: 0,
+            purged: 0,
+            purged_by_call: 0,
+            regretted: 0,
+            call_delay: 0,
+            is_huge: false,
+            patience: Patience::NEW,
+            kept: Kept::new(),
         }
     }
 }
@@ -170,12 +203,15 @@ impl<P: Platform> Engine<P> {
         leaf.change_dirty(-(dirty as i32));
         spans.dirty -= dirty;
         spans.used += slices;
+        self.note_regret(spans, slices - dirty);
+        self.note_top(spans, first + slices as u32);
         self.tally(Counter::UsedSliceBytes, (slices * SLICE) as isize);
         self.note_budget(spans);
         if dirty < slices {
             self.note_growth(spans, (slices - dirty) * SLICE);
         }
-        Span { first, zero: dirty == 0 }
+        // What was purged lazily is no longer dirty, and not zero for that.
+        Span { first, zero: dirty == 0 && !self.purges_lazily() }
     }
 
     /// Takes the free slices right behind a span, to grow it in place.

@@ -116,7 +116,7 @@ impl<P: Platform> Engine<P> {
                 let place = !piece.is_on_break() as usize;
                 let pool = &mut stats.pools[place];
                 match piece.kind {
-                    Kind::Direct => return,
+                    Kind::Direct | Kind::Kept => return,
                     Kind::Free => pool.free_runs.add(piece.bytes),
                     Kind::Run => pool.live += piece.bytes,
                     Kind::Page(page, _) => {

@@ -12,6 +12,7 @@ use crate::config::{Background, Key, Mechanisms, Settings};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
 use crate::heap::Origin;
+use crate::patience;
 use crate::policy::{self, Mechanism};
 use crate::spans::Spans;
 
@@ -42,6 +43,7 @@ pub(crate) struct Knobs {
     pub(crate) background: Cell,
     pub(crate) limit: Cell,
     pub(crate) purge_delay_ms: Cell,
+    purge: Cell,
 }
 
 impl Knobs {
@@ -55,6 +57,7 @@ impl Knobs {
             background: Cell::new(),
             limit: Cell::new(),
             purge_delay_ms: Cell::new(),
+            purge: Cell::new(),
         }
     }
 }
@@ -88,6 +91,7 @@ impl<P: Platform> Engine<P> {
         if settings.get(Key::Pressure) == Some(0) {
             self.gauge.switch_off();
         }
+        knob(Key::Purge, &knobs.purge);
         if let Some(byte) = settings.get(Key::Perturb) {
             self.perturb.store(byte as u32, Relaxed);
         }
@@ -151,22 +155,23 @@ impl<P: Platform> Engine<P> {
 
     /// Are transparent huge pages wished (`Some(true)`), unwished, or left to the engine?
     pub fn huge_pages(&self) -> Option<bool> {
-        self.tunables.knobs.thp.get().map(|value| value != 0)
+        self.tunables.knobs.thp.get().filter(|&value| value < 2).map(|value| value != 0)
     }
 
-    /// How long free memory beyond the budget stays, in milliseconds.
-    pub(crate) fn purge_delay_ms(&self) -> u64 {
-        self.tunables.knobs.purge_delay_ms.get().map_or(policy::OVER_BUDGET_MS, |ms| ms as u64)
+    /// May purged memory hold what it held (`purge:free`)?
+    pub(crate) fn purges_lazily(&self) -> bool {
+        self.tunables.knobs.purge.get() == Some(1)
     }
 
-    /// How long the helper waits for its next look: what it planned, unless `purge_delay_ms` says otherwise.
+    /// How long calls or the helper let free memory beyond the budget stay, in milliseconds: what was planned, unless
+    /// `purge_delay_ms` says otherwise.
     pub(crate) fn pause_ms(&self, planned: u64) -> u64 {
         self.pause_limit(self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1)))
     }
 
     /// No pause is long while memory is short.
     pub(crate) fn pause_limit(&self, planned: u64) -> u64 {
-        if self.is_tight() { planned.min(policy::TICK_MS) } else { planned }
+        if self.is_tight() { planned.min(patience::SHORTEST_MS) } else { planned }
     }
 
     pub(crate) fn mechanisms(&self) -> Mechanisms {
@@ -242,7 +247,8 @@ impl<P: Platform> Engine<P> {
         let Some(limit) = self.tunables.knobs.limit.get() else { return true };
         let used = spans.used * SLICE + self.counter(Counter::DirectLiveBytes) as usize;
         let wanted = used.saturating_add(bytes);
-        if wanted <= limit && wanted.saturating_add(spans.dirty * SLICE) > limit && self.kernel().purge_is_honest() {
+        let loose = spans.dirty * SLICE + spans.kept.bytes();
+        if wanted <= limit && wanted.saturating_add(loose) > limit && self.kernel().purge_is_honest() {
             self.give_back_in(spans, 0, Rule::Limit);
         }
         wanted <= limit

@@ -143,6 +143,60 @@ fn use_brk_maps_nothing_for_blocks_while_the_break_moves() {
 }
 
 #[test]
+fn huge_pages_are_asked_for_while_a_heap_that_is_not_small_grows() {
+    on_large_stack(|| {
+        for (options, wanted) in [("thp:on", true), ("thp:off", false), ("thp:auto", true), ("", true)] {
+            let bench = Bench::new(options);
+            let small: Vec<_> = (0..7 << 10).map(|_| bench.take(1000)).collect();
+            assert_eq!(bench.sim().huge_bytes(), 0, "{options}: a small heap");
+            // Below the threshold of a mapping, and as large as a chunk: it may be sparse.
+            bench.0.set_mmap_threshold(64 << 20);
+            (0..4).for_each(|_| bench.give(bench.take(12 << 20)));
+            assert_eq!(bench.sim().huge_bytes(), 0, "{options}: a large block");
+            let blocks: Vec<_> = (0..40 << 10).map(|_| bench.take(1000)).collect();
+            let huge = bench.sim().huge_bytes();
+            assert_eq!(huge > 16 << 20, wanted, "{options}: {huge}");
+            blocks.into_iter().for_each(|block| bench.give(block));
+            bench.0.trim(0);
+            assert_eq!(bench.sim().huge_bytes(), 0, "{options}: what went back stays away");
+            small.into_iter().for_each(|block| bench.give(block));
+        }
+    });
+}
+
+#[test]
+fn memory_that_goes_back_lazily_never_serves_calloc_as_zero() {
+    on_large_stack(|| {
+        let bench = Bench::new("purge:free");
+        for round in 0..4 {
+            let blocks: Vec<_> =
+                (0..12_000).map(|index| bench.take([1000, 20_000, 100_000][index % 3 % (round + 1)])).collect();
+            for &block in &blocks {
+                // SAFETY: a live block of at least 1000 bytes
+                unsafe { block.write_bytes(0xEE, 1000) };
+            }
+            blocks.iter().enumerate().filter(|(index, _)| index % 10 != 0).for_each(|(_, &block)| bench.give(block));
+            bench.0.trim(0);
+            bench.0.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+            for bytes in [1000, 20_000, 100_000] {
+                for _ in 0..3000 {
+                    let block = bench.0.allocate_zeroed(1, bytes);
+                    // SAFETY: a live block
+                    assert!((0..bytes).step_by(7).all(|at| unsafe { block.add(at).read() } == 0), "{bytes}");
+                    bench.give(block);
+                }
+            }
+            blocks.iter().step_by(10).for_each(|&block| {
+                // SAFETY: a live block
+                assert!((0..1000).all(|at| unsafe { block.add(at).read() } == 0xEE));
+                bench.give(block);
+            });
+        }
+        assert!(bench.counter(Counter::PurgeBytes) > bench.sim().purged_bytes(), "some of it stayed");
+    });
+}
+
+#[test]
 fn use_mmap_never_moves_the_break() {
     on_large_stack(|| {
         let bench = Bench::new("use:mmap");

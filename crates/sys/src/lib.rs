@@ -12,6 +12,7 @@
 //! | `mmap`, `munmap`, `mremap` | regions, large blocks, metadata | `ENOMEM`; the range is kept; copy |
 //! | `madvise` | giving memory back, huge pages | the memory stays, zeroing by hand |
 //! | `mincore` | what is in memory, for statistics | the figures come from the books |
+//! | `process_madvise` | giving many pieces back at once | `madvise` for each |
 //! | `futex` | waiting for a lock | `sched_yield` and try again |
 //! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
 //! | `gettid`, `getpid` | whose lock, which process | numbers are made up |
@@ -86,6 +87,25 @@ pub enum FileRead {
     Refused,
 }
 
+/// A page-aligned range of addresses; laid out as the kernel's `struct iovec`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Range {
+    /// First address.
+    pub start: usize,
+    /// Length, in bytes.
+    pub bytes: usize,
+}
+
+/// What [`Kernel::purge_ranges`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Ranges that were purged, from the first on.
+    pub ranges: usize,
+    /// System calls that this took.
+    pub calls: usize,
+}
+
 /// Room for what tells whether a thread is gone: see [`Kernel::mark_thread`]. It must stay where it is, and mapped.
 #[repr(C, align(8))]
 pub struct ThreadMark(pub(crate) [AtomicU32; 16]);
@@ -133,6 +153,40 @@ pub trait Kernel: Sync {
     /// # Safety
     /// The range is the caller's and holds nothing that is still needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// [`purge`](Kernel::purge) for each of the ranges, in order, with few system calls. It ends at the first range that
+    /// is refused; that one may be purged in part.
+    ///
+    /// # Safety
+    /// As [`purge`](Kernel::purge), for each.
+    unsafe fn purge_ranges(&self, ranges: &[Range]) -> Purged {
+        let mut purged = Purged::default();
+        for range in ranges {
+            let start = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(range.start));
+            purged.calls += 1;
+            // SAFETY: [caller-owns-range] the caller's promise
+            if !start.is_some_and(|start| unsafe { self.purge(start, range.bytes) }) {
+                break;
+            }
+            purged.ranges += 1;
+        }
+        purged
+    }
+
+    /// [`purge_ranges`](Kernel::purge_ranges) for contents that may stay until the kernel needs the memory: each OS page holds
+    /// what it held, or zeros, until it is written. Where the kernel does not know this, it purges.
+    ///
+    /// # Safety
+    /// As [`purge`](Kernel::purge), for each.
+    unsafe fn purge_lazily(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise
+        unsafe { self.purge_ranges(ranges) }
+    }
+
+    /// Asks that a page-aligned range be made of huge pages from its first use on, or no longer. A refusal is no matter.
+    fn advise_huge(&self, start: NonNull<u8>, len: usize, wanted: bool) {
+        let _ = (start, len, wanted);
+    }
 
     /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
     fn purge_is_honest(&self) -> bool;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use brkmap_sys::linux::{Linux, at_fork, thread_word};
-use brkmap_sys::{FileRead, Kernel, Move, Purpose, SystemCall, ThreadMark};
+use brkmap_sys::{FileRead, Kernel, Move, Purged, Purpose, Range, SystemCall, ThreadMark};
 
 unsafe extern "C" {
     safe fn __errno_location() -> *mut i32;
@@ -235,6 +235,31 @@ fn a_purged_page_reads_zero_on_this_kernel() {
         assert!(Linux.unmap(start, len));
     }
     assert_eq!(Linux.purge_is_honest(), Linux.purge_is_honest());
+}
+
+#[test]
+fn many_ranges_are_purged_in_order_up_to_the_first_that_is_refused() {
+    let page = Linux.page_size();
+    let start = map(64 * page);
+    let range = |index: usize, bytes| Range { start: start.as_ptr() as usize + index * page, bytes };
+    // SAFETY: our mapping
+    unsafe {
+        start.as_ptr().write_bytes(3, 64 * page);
+        let odd: Vec<Range> = (1..64).step_by(2).map(|index| range(index, page)).collect();
+        let purged = Linux.purge_ranges(&odd);
+        assert_eq!(purged.ranges, odd.len());
+        assert!(purged.calls == 1 || purged.calls >= odd.len(), "{purged:?}");
+        for index in 0..64 {
+            assert_eq!(is_zero(start.add(index * page), page), index % 2 == 1, "page {index}");
+        }
+        // One that is not mapped: those in front of it are done, those behind it are not.
+        assert!(Linux.unmap(start.add(4 * page), page));
+        let purged = Linux.purge_ranges(&[range(0, page), range(2, page), range(4, page), range(6, page)]);
+        assert_eq!(purged.ranges, 2);
+        assert!(is_zero(start, page) && is_zero(start.add(2 * page), page) && !is_zero(start.add(6 * page), page));
+        assert_eq!(Linux.purge_ranges(&[]), Purged::default());
+        assert!(Linux.unmap(start, 4 * page) && Linux.unmap(start.add(5 * page), 59 * page));
+    }
 }
 
 #[test]

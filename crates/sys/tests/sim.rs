@@ -9,7 +9,7 @@ use std::sync::atomic::{
 };
 
 use brkmap_sys::sim::{ABORTED, Call, Config, Fault, Hints, Placement, Purging, Sim};
-use brkmap_sys::{Kernel, Move, Purpose};
+use brkmap_sys::{Kernel, Move, Purged, Purpose, Range};
 
 const PAGE: usize = 4096;
 
@@ -194,6 +194,20 @@ fn purging_is_honest_or_lies_or_is_refused() {
         assert_eq!((bytes(start, PAGE)[100], bytes(at(start, PAGE), PAGE)[0]), (left, 7), "{purging:?}");
         assert_eq!(sim.purge_is_honest(), purging == Purging::Honest);
     }
+}
+
+#[test]
+fn many_ranges_are_purged_up_to_the_refused_one() {
+    let sim = Sim::new(Config::linux(6));
+    let start = map(&sim, 8 * PAGE);
+    bytes(start, 8 * PAGE).fill(7);
+    sim.fail(Call::Purge, Fault::Nth(3));
+    let ranges: Vec<Range> =
+        (0..4).map(|index| Range { start: at(start, 2 * index * PAGE).as_ptr() as usize, bytes: PAGE }).collect();
+    // SAFETY: our mapping
+    let purged = unsafe { sim.purge_ranges(&ranges) };
+    assert_eq!(purged, Purged { ranges: 2, calls: 3 });
+    assert_eq!([0, 2, 4, 6].map(|page| bytes(at(start, page * PAGE), PAGE)[9]), [0, 0, 7, 7]);
 }
 
 #[test]

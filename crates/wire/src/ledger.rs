@@ -24,6 +24,8 @@ pub enum Rule {
     Unmappable,
     /// The process's control group is short of memory.
     Pressure,
+    /// Freed direct mappings that were kept, and that no block of their size came for.
+    Kept,
 }
 
 impl Rule {
@@ -38,11 +40,12 @@ impl Rule {
         Rule::Refusal,
         Rule::Unmappable,
         Rule::Pressure,
+        Rule::Kept,
     ];
 }
 
 /// Number of rules this version knows.
-pub const RULES: usize = Rule::Pressure as usize + 1;
+pub const RULES: usize = Rule::Kept as usize + 1;
 /// Bytes of an entry of the table of rules.
 pub const RULE_BYTES: usize = 16;
 

@@ -33,7 +33,7 @@ pub use ledger::{MOVE_SLOTS, MOVE_WORDS, Move, RULE_BYTES, RULES, Rule};
 /// The first 16 bytes of every root.
 pub const MAGIC: [u8; 16] = *b"\x7fbrkmap\x00root\x1a\x0d\x0a\x00";
 /// Layout version of [`Root`]; a reader refuses another one.
-pub const ABI: u64 = 1;
+pub const ABI: u64 = 2;
 /// Alignment at which a reader looks for [`MAGIC`].
 pub const ROOT_ALIGN: usize = 64;
 
@@ -236,6 +236,9 @@ root! {
     move_slots,
     /// Bytes from one record to the next.
     move_stride,
+    /// Owner value of a direct mapping that was freed and is kept for the next block of its size; it has its bit in
+    /// `leaf_direct`, and holds no block.
+    owner_kept,
 }
 
 // Older readers and libraries know the fields up to here by their places.
@@ -317,10 +320,14 @@ pub enum Counter {
     OutOfMemory,
     /// Times the mmap threshold moved.
     ThresholdMoves,
+    /// Bytes of freed direct mappings that are kept now.
+    KeptLiveBytes,
+    /// Times a kept mapping served a block.
+    KeptReused,
 }
 
 /// Number of counters this version writes.
-pub const COUNTERS: usize = Counter::ThresholdMoves as usize + 1;
+pub const COUNTERS: usize = Counter::KeptReused as usize + 1;
 
 impl Counter {
     /// All counters, each at its own index.
@@ -357,6 +364,8 @@ impl Counter {
         Counter::RemoteBatches,
         Counter::OutOfMemory,
         Counter::ThresholdMoves,
+        Counter::KeptLiveBytes,
+        Counter::KeptReused,
     ];
 
     /// Its name in reports and statistics.
@@ -394,6 +403,8 @@ impl Counter {
             Counter::RemoteBatches => "remote_batches",
             Counter::OutOfMemory => "out_of_memory",
             Counter::ThresholdMoves => "threshold_moves",
+            Counter::KeptLiveBytes => "kept_live_bytes",
+            Counter::KeptReused => "kept_reused",
         }
     }
 }

@@ -80,6 +80,7 @@ fn names(rule: Rule) -> (&'static str, &'static str) {
         Rule::Refusal => ("refusal", "memory was refused"),
         Rule::Unmappable => ("unmappable", "unmapping was refused"),
         Rule::Pressure => ("pressure", "pressure"),
+        Rule::Kept => ("kept", "kept mappings"),
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Number,
     /// On or off.
     Switch,
+    /// On, off or auto (2).
+    SwitchOrAuto,
     /// One of some words; the value is the word's place.
     Word(&'static [&'static str]),
 }
@@ -42,6 +44,7 @@ pub(super) enum Fault {
 
 const BYTES: &str = "bytes, with k, M, G or T (powers of 1024), 0x for hexadecimal, -1 for no bound";
 const SWITCH: &str = "on, off, true, false, yes, no, 1, 0";
+const SWITCH_OR_AUTO: &str = "on, off, auto, true, false, yes, no, 1, 0";
 const MAX: usize = usize::MAX;
 /// Largest `int`: glibc keeps some of its parameters in one.
 const INT: usize = i32::MAX as usize;
@@ -68,7 +71,7 @@ const fn word(key: Key, name: &'static str, words: &'static [&'static str], acce
 }
 
 /// Every option. Ranges are glibc 2.36's (`elf/dl-tunables.list`; `do_set_mxfast`, `do_set_tcache_…` in its `malloc.c`).
-pub(super) static OPTIONS: [Row; 21] = [
+pub(super) static OPTIONS: [Row; 22] = [
     size(Key::MmapThreshold, "mmap_threshold", "MMAP_THRESHOLD_", "mmap_threshold"),
     size(Key::TrimThreshold, "trim_threshold", "TRIM_THRESHOLD_", "trim_threshold"),
     size(Key::TopPad, "top_pad", "TOP_PAD_", "top_pad"),
@@ -80,7 +83,7 @@ pub(super) static OPTIONS: [Row; 21] = [
     number(Key::TcacheCount, ["tcache_count", "", "tcache_count"], 0, 65535, "0 to 65535"),
     small(Key::TcacheMax, "tcache_max", "tcache_max", 1032, "0 to 1032 bytes"),
     number(Key::Check, ["check", "CHECK_", "check"], 0, 3, "0 to 3"),
-    switch(Key::Thp, "thp", "hugetlb"),
+    Row { kind: Kind::SwitchOrAuto, most: 2, accepted: SWITCH_OR_AUTO, ..switch(Key::Thp, "thp", "hugetlb") },
     word(Key::Use, "use", &["brk+mmap", "brk", "mmap"], "brk+mmap, brk, mmap"),
     word(Key::Background, "background", &["auto", "on", "off"], "on, off, auto"),
     size(Key::Limit, "limit", "", ""),
@@ -88,6 +91,7 @@ pub(super) static OPTIONS: [Row; 21] = [
     switch(Key::ShowStats, "stats_print", ""),
     number(Key::PurgeDelayMs, ["purge_delay_ms", "", ""], 0, 3_600_000, "milliseconds, 0 to 3600000"),
     switch(Key::Pressure, "pressure", ""),
+    word(Key::Purge, "purge", &["dontneed", "free"], "dontneed, free"),
     switch(Key::AbortConf, "abort_conf", ""),
     switch(Key::Verbose, "verbose", ""),
 ];
@@ -99,6 +103,8 @@ impl Row {
             Kind::Size => number::size(text),
             Kind::Number => number::decimal(text),
             Kind::Switch => number::switch(text),
+            Kind::SwitchOrAuto if text == b"auto" => Some(2),
+            Kind::SwitchOrAuto => number::switch(text),
             Kind::Word(words) => words.iter().position(|word| word.as_bytes() == text),
         };
         self.in_range(value.ok_or(Fault::Kind)?).ok_or(Fault::Range)
@@ -108,7 +114,7 @@ impl Row {
     pub(super) fn glibc_value(&self, text: &[u8]) -> Option<usize> {
         let value = number::glibc(text)?;
         // Any kind of glibc's huge pages is our one kind.
-        self.in_range(if self.kind == Kind::Switch { value.min(1) } else { value })
+        self.in_range(if self.kind == Kind::SwitchOrAuto { value.min(1) } else { value })
     }
 
     fn in_range(&self, value: usize) -> Option<usize> {
@@ -120,7 +126,7 @@ impl Row {
         match self.kind {
             Kind::Size => "size",
             Kind::Number => "number",
-            Kind::Switch => "switch",
+            Kind::Switch | Kind::SwitchOrAuto => "switch",
             Kind::Word(_) => "such word",
         }
     }

@@ -58,6 +58,40 @@ impl Driver {
         }
     }
 
+    /// Blocks above the highest threshold, of few sizes, that come and go: what was freed is kept and serves again.
+    pub(crate) fn large(&mut self) {
+        for _ in 0..6 {
+            let bytes = [33 << 20, 33 << 20, (40 << 20) + 8192][self.random.below(3) as usize];
+            let align = [16, 16, 1 << 20][self.random.below(3) as usize];
+            let request = Request::aligned(align, bytes).expect("a sensible request");
+            let blocks = self.shadow.len();
+            if self.random.one_in(4) {
+                let block = self.engine.allocate_aligned_zeroed(request);
+                self.admit_zero(block, bytes, align, Face::C);
+            } else {
+                let block = self.engine.allocate_aligned(request);
+                self.admit(block, bytes, align, Face::C);
+            }
+            match self.random.below(8) {
+                0 => self.reallocate(),
+                1 => self.engine.look_once(),
+                2 => _ = self.engine.trim(0),
+                3 => {
+                    self.allocate();
+                    self.note_registered();
+                }
+                _ => {}
+            }
+            if self.shadow.len() > blocks && !self.random.one_in(8) {
+                let newest = self.shadow.nth(self.shadow.len() - 1);
+                if newest.face == Face::C {
+                    self.free(newest);
+                }
+            }
+            self.note_registered();
+        }
+    }
+
     /// As the Rust face does it (`GlobalAlloc`).
     pub(crate) fn allocate_layout(&mut self, bytes: usize, align: usize) {
         let class = small_class(bytes, align);

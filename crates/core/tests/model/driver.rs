@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use brkmap_core::Engine;
 use brkmap_sys::sim::{ABORTED, Sim};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::plan::Plan;
 use crate::platform::{SLOTS, Stage, main_thread};
@@ -89,6 +90,8 @@ impl Driver {
         if driver.random.one_in(16) {
             driver.sim.close_break();
         }
+        let has_helper = driver.random.one_in(2);
+        driver.stage().has_helper.store(has_helper, Relaxed);
         if driver.random.one_in(4) {
             driver.engine.set_mmap_threshold(driver.random.log_uniform(23));
         }
@@ -137,7 +140,7 @@ impl Driver {
     }
 
     fn rare(&mut self) {
-        match self.random.below(24) {
+        match self.random.below(26) {
             0..=3 => self.end_thread(),
             4 => self.die(),
             5 => self.fork_as_parent(),
@@ -155,6 +158,8 @@ impl Driver {
                 }
             }
             18 => self.hostile(),
+            19 | 20 => self.engine.look_once(),
+            21 => self.large(),
             _ => self.look(),
         }
     }

@@ -77,6 +77,7 @@ struct Reach {
     adopted: u64,
     reused: u64,
     shrinks: u64,
+    kept: u64,
 }
 
 const CALLS: [Call; 6] = [Call::Map, Call::Unmap, Call::Remap, Call::Purge, Call::ProgramBreak, Call::MoveBreak];
@@ -100,16 +101,20 @@ impl Reach {
         self.adopted += driver.engine.counter(Counter::PagesAdopted);
         self.reused += driver.engine.counter(Counter::HeapsReused);
         self.shrinks += driver.engine.counter(Counter::BreakShrink);
+        self.kept += driver.engine.counter(Counter::KeptReused);
     }
 
     fn expect_all(&self) {
         println!("{:?}, refused calls {CALLS:?} {:?}", self.tally, self.refused);
-        println!("pages adopted {}, heaps reused {}, break shrunk {}", self.adopted, self.reused, self.shrinks);
+        println!(
+            "pages adopted {}, heaps reused {}, break shrunk {}, kept mappings reused {}",
+            self.adopted, self.reused, self.shrinks, self.kept
+        );
         let tally = &self.tally;
         let met = [tally.refused, tally.grown_in_place, tally.moved, tally.exits, tally.deaths, tally.forks];
         assert!(met.iter().all(|&count| count > 0), "something never happened: {tally:?}");
         assert!(self.refused.iter().all(|&count| count > 0), "a kind of call was never refused: {:?}", self.refused);
-        assert!(self.adopted > 0 && self.reused > 0 && self.shrinks > 0);
+        assert!(self.adopted > 0 && self.reused > 0 && self.shrinks > 0 && self.kept > 0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The face that the model tests give the engine: a simulated kernel, and several threads that one OS thread plays in turn.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use brkmap_core::{EMPTY_HEAP, Engine, Heap, Platform, RootCell};
@@ -24,6 +24,8 @@ pub(crate) struct Stage {
     /// Requests answered with null.
     pub(crate) refusals: AtomicU64,
     engine: AtomicPtr<Engine<Stage>>,
+    /// Helpers can be had. What they would do, the driver does.
+    pub(crate) has_helper: AtomicBool,
 }
 
 /// What libc does when a thread registers for its exit.
@@ -47,6 +49,7 @@ impl Stage {
             registered: Mutex::new(Vec::new()),
             refusals: AtomicU64::new(0),
             engine: AtomicPtr::new(std::ptr::null_mut()),
+            has_helper: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +105,11 @@ impl Platform for Stage {
             }
         }
         registration != Registration::Fails
+    }
+
+    fn helper_entry(&self) -> Option<extern "C" fn()> {
+        extern "C" fn played_by_the_driver() {}
+        self.has_helper.load(Relaxed).then_some(played_by_the_driver)
     }
 
     fn no_memory(&self) {

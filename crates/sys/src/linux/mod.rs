@@ -5,6 +5,7 @@
 //!   tally           how often each was made
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
+//!   give_back       purging, one range or many
 //!   helper          a thread of the kernel's making, without libc
 //!   files           reading a file of the system
 //!   end             ending the process with SIGABRT
@@ -21,13 +22,14 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Calls, FileRead, Kernel, Move, Purpose, SystemCall, ThreadMark};
+use crate::{Calls, FileRead, Kernel, Move, Purged, Purpose, Range, SystemCall, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
 pub mod at_fork;
 mod end;
 mod files;
+mod give_back;
 pub mod helper;
 mod libc;
 mod program_break;
@@ -123,7 +125,21 @@ impl Kernel for Linux {
 
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool {
         // SAFETY: [caller-owns-range] the caller's promise: nothing in it is needed
-        !refused(unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, len, MADV_DONTNEED) })
+        unsafe { give_back::purge(start, len, MADV_DONTNEED) }
+    }
+
+    unsafe fn purge_ranges(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise, for each
+        unsafe { give_back::purge_ranges(ranges, MADV_DONTNEED) }
+    }
+
+    unsafe fn purge_lazily(&self, ranges: &[Range]) -> Purged {
+        // SAFETY: [caller-owns-range] the caller's promise, for each
+        unsafe { give_back::purge_lazily(ranges) }
+    }
+
+    fn advise_huge(&self, start: NonNull<u8>, len: usize, wanted: bool) {
+        give_back::advise_huge(start, len, wanted);
     }
 
     fn purge_is_honest(&self) -> bool {

@@ -30,12 +30,14 @@ pub(super) mod number {
     pub(in super::super) const OPENAT: usize = 257;
     pub(in super::super) const PRLIMIT64: usize = 302;
     pub(in super::super) const GETRANDOM: usize = 318;
+    pub(in super::super) const PROCESS_MADVISE: usize = 440;
 }
 
 pub(super) const EPERM: usize = 1;
 pub(super) const ENOENT: usize = 2;
 pub(super) const ESRCH: usize = 3;
 pub(super) const EINTR: usize = 4;
+pub(super) const EBADF: usize = 9;
 pub(super) const ENODEV: usize = 19;
 pub(super) const ENOTDIR: usize = 20;
 pub(super) const EINVAL: usize = 22;

@@ -18,6 +18,7 @@ const fn kind(number: usize) -> SystemCall {
         nr::MUNMAP => SystemCall::Munmap,
         nr::MREMAP => SystemCall::Mremap,
         nr::MADVISE => SystemCall::Madvise,
+        nr::PROCESS_MADVISE => SystemCall::ProcessMadvise,
         nr::MINCORE => SystemCall::Mincore,
         nr::FUTEX => SystemCall::Futex,
         nr::SCHED_YIELD => SystemCall::SchedYield,

@@ -126,6 +126,11 @@ impl Sim {
         self.state().purged
     }
 
+    /// Bytes that were mapped when huge pages were asked for there.
+    pub fn huge_bytes(&self) -> usize {
+        self.state().huge.len() * self.config().page_size
+    }
+
     /// Lets time pass.
     pub fn advance_ms(&self, ms: u64) {
         self.state().now_ms += ms;

@@ -9,7 +9,7 @@ use super::brk::{Outcome, Owner};
 use super::host::HOST_PAGE;
 use super::{ABORTED, Call, Config, Hints, Purging, Sim, State};
 use crate::linux::Linux;
-use crate::{FileRead, Kernel, Move, Purpose};
+use crate::{FileRead, Kernel, Move, Purged, Purpose, Range};
 
 /// Numbers for threads that were given none; far from those that tests use.
 static NEXT_THREAD: AtomicU32 = AtomicU32::new(1_000_000);
@@ -218,6 +218,36 @@ impl Kernel for Sim {
                 false
             }
         }
+    }
+
+    fn advise_huge(&self, start: NonNull<u8>, len: usize, wanted: bool) {
+        let (start, end) = self.range(start, len, "advise_huge");
+        let mut state = self.state();
+        let known = state.areas.covers(start, end) || state.brk.covers(start, end);
+        assert!(known, "advice for {start:#x}..{end:#x}: not all of it is mapped");
+        let page = self.config().page_size;
+        for at in (start..end).step_by(page) {
+            if wanted {
+                state.huge.insert(at)
+            } else {
+                state.huge.remove(&at)
+            };
+        }
+    }
+
+    /// Whether a range keeps its contents is decided by the seed.
+    unsafe fn purge_lazily(&self, ranges: &[Range]) -> Purged {
+        let mut purged = Purged::default();
+        for &range in ranges {
+            let stays = self.state().choices.below(2) == 0;
+            // SAFETY: [caller-owns-range] the caller's promise
+            if !stays && unsafe { self.purge_ranges(&[range]) }.ranges == 0 {
+                break;
+            }
+            purged.ranges += 1;
+            purged.calls += 1;
+        }
+        purged
     }
 
     fn purge_is_honest(&self) -> bool {

@@ -81,6 +81,8 @@ struct State {
     area_limit: usize,
     foreign: Option<Foreign>,
     purged: u64,
+    /// OS pages for which huge pages were asked.
+    huge: HashSet<usize>,
 }
 
 /// Somebody else who uses the break too.
@@ -132,6 +134,7 @@ impl Sim {
             area_limit: 65_530,
             foreign: None,
             purged: 0,
+            huge: HashSet::new(),
         };
         Sim(Arc::new(Shared { config, spawned: AtomicU32::new(0), state: Mutex::new(state) }))
     }

@@ -109,6 +109,7 @@ impl Image {
             owner_interior: 1,
             owner_run: 2,
             owner_direct: 3,
+            owner_kept: 4,
             status_mask: 3,
             status_current: 1,
             status_partial: 2,

@@ -145,6 +145,18 @@ fn a_damaged_ledger_costs_nothing_else() {
 }
 
 #[test]
+fn a_freed_mapping_that_is_kept_can_be_returned() {
+    let mut image = populated();
+    let before = the_heap(&image);
+    image.set_meta(DIRECT, &[(0, &4u64.to_le_bytes())]);
+    let heap = the_heap(&image);
+    assert_eq!(heap.live, before.live - 4 * OS_PAGE);
+    assert_eq!(heap.returnable, before.returnable + 4 * OS_PAGE);
+    assert_eq!(heap.live_blocks, before.live_blocks - 1);
+    assert_eq!(heap.explained, before.explained);
+}
+
+#[test]
 fn a_page_that_was_full_counts_from_its_capacity() {
     let mut image = populated();
     // FULL: used = counter + 64 - 8; all 8 carved blocks out would be counter = 8 - 56.

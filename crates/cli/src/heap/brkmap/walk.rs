@@ -152,6 +152,9 @@ impl Walk<'_, '_, '_> {
                 if is_set(&direct, index) && meta.owner == root.owner_direct {
                     let result = self.direct(&meta);
                     self.note(result);
+                } else if is_set(&direct, index) && meta.owner == root.owner_kept {
+                    let result = self.kept(&meta);
+                    self.note(result);
                 }
                 let result = match (is_set(&owned, index), is_set(&free, index)) {
                     (false, _) => Ok(()),
@@ -203,6 +206,13 @@ impl Walk<'_, '_, '_> {
         let resident = self.residency(meta.direct_start, meta.span_bytes)?;
         let shares = share_one(meta.requested, &resident, self.layout.root.os_page);
         self.add(&shares, shares.rounding);
+        Ok(())
+    }
+
+    /// A direct mapping that was freed: it goes back unless a block of its size is asked for soon.
+    fn kept(&mut self, meta: &Meta) -> Result<(), Damage> {
+        self.reader.check("a kept mapping", meta.direct_start, meta.span_bytes)?;
+        self.heap.returnable += self.resident(meta.direct_start, meta.span_bytes)?;
         Ok(())
     }
 

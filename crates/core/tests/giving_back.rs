@@ -1,0 +1,201 @@
+//! What goes back to the kernel, and what a kernel that refuses in the middle of it does to the heap.
+
+#[path = "model/platform.rs"]
+#[allow(dead_code)]
+mod platform;
+
+use brkmap_core::Engine;
+use std::sync::atomic::Ordering::Relaxed;
+
+use brkmap_sys::sim::{Call, Config, Fault, Purging, Sim};
+use brkmap_wire::Counter;
+use platform::Stage;
+
+/// Runs a test with an engine of its own. An engine is built on the stack before it moves to its box.
+fn on(config: Config, test: impl FnOnce(&Engine<Stage>, &Sim) + Send) {
+    std::thread::scope(|scope| {
+        let run = move || {
+            let sim = Sim::new(config);
+            let engine = Stage::engine(sim.clone());
+            engine.platform().play(0, platform::main_thread(&sim));
+            test(&engine, &sim);
+        };
+        let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, run).expect("a thread");
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// 16 MiB of blocks of 1000 bytes, of which one in ten lives on; each holds its number.
+fn sparse(engine: &Engine<Stage>) -> Vec<*mut u32> {
+    let blocks: Vec<*mut u32> = (0..16_384).map(|_| engine.allocate(1000).cast()).collect();
+    let mut kept = Vec::new();
+    for (number, &block) in blocks.iter().enumerate() {
+        // SAFETY: a live block of 1000 bytes
+        unsafe {
+            block.cast::<u8>().write_bytes(1, 1000);
+            block.write(number as u32);
+            if number % 10 == 0 { kept.push(block) } else { engine.free(block.cast()) }
+        }
+    }
+    kept
+}
+
+fn check(engine: &Engine<Stage>, kept: &[*mut u32]) {
+    engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+    for (index, &block) in kept.iter().enumerate() {
+        // SAFETY: a live block of 1000 bytes
+        assert_eq!(unsafe { (block.read(), block.cast::<u8>().add(999).read()) }, (index as u32 * 10, 1));
+    }
+}
+
+/// All that was freed is handed out again, whole and, for `calloc`, zero.
+fn refill(engine: &Engine<Stage>, kept: &[*mut u32]) {
+    for _ in 0..16_384 {
+        let block = engine.allocate_zeroed(1, 1000);
+        // SAFETY: a live block of 1000 bytes
+        unsafe {
+            assert!((0..1000).all(|at| block.add(at).read() == 0));
+            block.write_bytes(2, 1000);
+        }
+    }
+    check(engine, kept);
+}
+
+#[test]
+fn holes_go_back_wherever_the_kernel_stops() {
+    for nth in [1, 2, 63, 64, 65, 200, 1500] {
+        on(Config::linux(nth), |engine, sim| {
+            let kept = sparse(engine);
+            let full = sim.resident_bytes();
+            sim.fail(Call::Purge, Fault::Nth(nth));
+            engine.trim(0);
+            check(engine, &kept);
+            assert_eq!(sim.refused(Call::Purge), 1, "nth {nth}");
+            assert_eq!(engine.counter(Counter::PurgeRefused), 1);
+            let partly = sim.resident_bytes();
+            assert!(partly < full - (4 << 20), "nth {nth}: {partly} of {full} stay");
+            engine.trim(0);
+            assert!(sim.resident_bytes() <= partly);
+            assert_eq!(engine.counter(Counter::PurgeBytes), sim.purged_bytes());
+            refill(engine, &kept);
+        });
+    }
+}
+
+#[test]
+fn what_is_always_refused_stays_whole() {
+    for fault in [Fault::From(1), Fault::Every(2), Fault::PerMille(500)] {
+        on(Config::linux(5), |engine, sim| {
+            sim.fail(Call::Purge, fault);
+            let kept = sparse(engine);
+            for _ in 0..3 {
+                engine.trim(0);
+                check(engine, &kept);
+            }
+            refill(engine, &kept);
+        });
+    }
+}
+
+const LARGE: usize = 40 << 20;
+
+/// A large block comes and goes; how many mappings that made and ended.
+fn large_round(engine: &Engine<Stage>, sim: &Sim) -> (u64, u64) {
+    let before = (sim.calls(Call::Map), sim.calls(Call::Unmap));
+    let block = engine.allocate(LARGE);
+    assert!(!block.is_null());
+    // SAFETY: a live block
+    unsafe {
+        block.write(1);
+        block.add(LARGE - 1).write(2);
+        engine.free(block);
+    }
+    engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+    (sim.calls(Call::Map) - before.0, sim.calls(Call::Unmap) - before.1)
+}
+
+fn with_helper(engine: &Engine<Stage>) {
+    engine.platform().has_helper.store(true, Relaxed);
+    // Everything that the first allocation maps is there.
+    // SAFETY: a live block
+    unsafe { engine.free(engine.allocate(LARGE + 4096)) };
+}
+
+#[test]
+fn the_first_large_block_goes_back_at_once_and_later_ones_are_kept() {
+    on(Config::linux(1), |engine, sim| {
+        with_helper(engine);
+        assert_eq!(large_round(engine, sim), (1, 1));
+        // The helper's stack is mapped where the first one is kept.
+        assert!(large_round(engine, sim).1 == 0 && engine.counter(Counter::KeptLiveBytes) == LARGE as u64);
+        assert_eq!(large_round(engine, sim), (0, 0));
+        assert_eq!(engine.counter(Counter::KeptReused), 1);
+        assert_eq!(engine.stats().mapped, 0);
+        engine.look_once();
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), LARGE as u64);
+        engine.look_once();
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), 0);
+        assert_eq!(large_round(engine, sim), (1, 0));
+        assert!(engine.trim(0));
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), 0);
+    });
+}
+
+#[test]
+fn nothing_is_kept_where_it_would_not_come_back_or_was_ruled_out() {
+    type Case = (&'static str, fn(&Engine<Stage>), Purging);
+    let always: [Case; 5] = [
+        ("no helper", |engine| engine.platform().has_helper.store(false, Relaxed), Purging::Honest),
+        ("background:off", |engine| engine.set_background(false), Purging::Honest),
+        ("threshold set", |engine| engine.set_mmap_threshold(1 << 20), Purging::Honest),
+        ("mmap_max set", |engine| engine.set_mmap_max(100), Purging::Honest),
+        ("purging lies", |_| (), Purging::Lies),
+    ];
+    for (what, set, purging) in always {
+        on(Config { purging, ..Config::linux(2) }, |engine, sim| {
+            with_helper(engine);
+            set(engine);
+            for round in 0..4 {
+                assert_eq!(large_round(engine, sim).1, 1, "{what}: round {round}");
+                assert_eq!(engine.counter(Counter::KeptLiveBytes), 0, "{what}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_kept_mapping_is_no_block_and_never_serves_calloc() {
+    on(Config::linux(3), |engine, sim| {
+        with_helper(engine);
+        (0..3).for_each(|_| _ = large_round(engine, sim));
+        let block = engine.allocate_zeroed(1, LARGE);
+        // SAFETY: a live block
+        assert_eq!(unsafe { (block.read(), block.add(LARGE - 1).read()) }, (0, 0));
+        // A block of another size makes room: nothing is held besides.
+        // SAFETY: a live block
+        unsafe { engine.free(block) };
+        let other = engine.allocate(LARGE + (8 << 20));
+        assert!(!other.is_null() && engine.counter(Counter::KeptLiveBytes) == 0);
+        // A refused unmapping loses addresses, no memory.
+        (0..2).for_each(|_| _ = large_round(engine, sim));
+        let resident = sim.resident_bytes();
+        sim.fail(Call::Unmap, Fault::From(1));
+        engine.trim(0);
+        assert!(sim.refused(Call::Unmap) > 0 && sim.resident_bytes() < resident);
+        engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+        sim.heal();
+        (0..2).for_each(|_| _ = large_round(engine, sim));
+        let block = engine.allocate(LARGE);
+        let twice = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // SAFETY: none, that is the point
+            unsafe {
+                engine.free(block);
+                engine.free(block);
+            }
+        }));
+        let said = twice.unwrap_err().downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(said.contains("brkmap: fatal: double free"), "{said}");
+    });
+}
