@@ -28,8 +28,8 @@ const CHECKS: &[(&str, &[&str])] = &[
             "brkmap-core",
         ],
     ),
-    ("core", &["test", "--locked", "--release", "-p", "brkmap-core"]),
-    ("models", &["test", "--locked", "--release", "-p", "brkmap-models"]),
+    ("core", &["test", "--locked", "--profile", "proof", "-p", "brkmap-core"]),
+    ("models", &["test", "--locked", "--profile", "proof", "-p", "brkmap-models"]),
 ];
 
 /// Runs them all.
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &mut Context) {
 /// The model test at length: `[OPERATIONS [FIRST_SEED]]`, else what the environment says, else 10^9 from seed 1 on.
 pub(crate) fn soak(args: &[String]) -> Result<bool, String> {
     let mut cargo = cargo(root()?);
-    cargo.args(["test", "--locked", "--release", "-p", "brkmap-core", "--test", "model", "--", "--nocapture"]);
+    cargo.args(["test", "--locked", "--profile", "proof", "-p", "brkmap-core", "--test", "model", "--", "--nocapture"]);
     cargo.args(["--exact", "the_heap_is_what_the_model_says"]);
     if args.len() > 2 {
         return Err("usage: cargo xtask soak [OPERATIONS [FIRST_SEED]]".into());

@@ -35,6 +35,9 @@ const RUNNING: u32 = 1;
 const STACK: usize = 32 << 10;
 /// Times that `stop_helper` looks again, each 10 ms at most.
 const STOP_WAITS: u32 = 100;
+/// Times that the next one waits for the last one to leave its stack, each 10 ms at most: on a busy machine it may have been
+/// interrupted on its way out.
+const LEAVE_WAITS: u32 = 10;
 /// Nudges after which somebody looks whether the helper is still there.
 const NUDGES_TO_MISS: u32 = 1024;
 /// Looks in a row that find nothing to do, before the helper ends.
@@ -183,12 +186,8 @@ impl<P: Platform> Engine<P> {
         if self.helper.state.compare_exchange(ABSENT, RUNNING, AcqRel, Relaxed).is_err() {
             return;
         }
-        if self.helper.forbidden.load(Relaxed) == 0 {
-            let started = self.start_helper();
-            self.helper.refused.store(!started as u32, Relaxed);
-            if started {
-                return;
-            }
+        if self.helper.forbidden.load(Relaxed) == 0 && self.start_helper() {
+            return;
         }
         // No helper: a look now, and none for a moment. What only a helper would come back to goes.
         let now = if alone { now } else { self.kernel().now_ms() };
@@ -226,15 +225,20 @@ impl<P: Platform> Engine<P> {
     }
 
     fn start_helper(&self) -> bool {
-        let Some(entry) = self.platform.helper_entry() else { return false };
+        let Some(entry) = self.platform.helper_entry() else {
+            self.helper.refused.store(1, Relaxed);
+            return false;
+        };
         let kernel = self.kernel();
         // The last one may be leaving its stack; it has nothing left to wait for.
-        let alive = self.helper.alive.load(Acquire);
-        if alive != 0 {
-            kernel.wait_shared(&self.helper.alive, alive, 10);
-            if self.helper.alive.load(Acquire) != 0 {
-                return false;
+        for _ in 0..LEAVE_WAITS {
+            match self.helper.alive.load(Acquire) {
+                0 => break,
+                alive => kernel.wait_shared(&self.helper.alive, alive, 10),
             }
+        }
+        if self.helper.alive.load(Acquire) != 0 {
+            return false;
         }
         self.helper.process.store(kernel.process_id(), Relaxed);
         self.helper.ignored.store(0, Relaxed);
@@ -250,7 +254,9 @@ impl<P: Platform> Engine<P> {
         let memory = core::ptr::with_exposed_provenance_mut(self.helper.memory.load(Relaxed));
         let Some(memory) = NonNull::new(memory) else { return false };
         // SAFETY: [helper-once] nobody uses the memory: the last helper has left it.
-        unsafe { kernel.spawn(memory, bytes, thread_bytes, entry, &self.helper.alive) }
+        let started = unsafe { kernel.spawn(memory, bytes, thread_bytes, entry, &self.helper.alive) };
+        self.helper.refused.store(!started as u32, Relaxed);
+        started
     }
 
     /// The helper's life. Runs on the thread that `start_helper` made, and there alone.

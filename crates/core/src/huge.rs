@@ -1,8 +1,8 @@
 //! Transparent huge pages, unless they are unwished (`thp:off`, glibc's `hugetlb=0`).
 //!
 //! One fault makes 2 MiB resident, so huge pages are asked for only where the memory will be used up soon: not while the heap
-//! is small, and only for whole chunks of what a source has just grown by, of which the store hands out the lowest slices
-//! first; not for a block that is as large as a chunk itself, of which the program may touch a little here and there. When memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel
+//! is small, and only in what a source has just grown by, of which the store hands out the lowest slices first; not for a
+//! block that is as large as a chunk and a good part of the heap, of which the program may touch a little here and there. When memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel
 //! (khugepaged) would fill the holes again. Huge pages that are there stay huge where no hole is.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
@@ -10,7 +10,7 @@ use core::ptr::{NonNull, with_exposed_provenance_mut};
 use brkmap_sys::Kernel;
 
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
 use crate::spans::Spans;
 
 /// Bytes of a huge page.
@@ -21,19 +21,18 @@ const LEAST: usize = 8 << 20;
 impl<P: Platform> Engine<P> {
     /// Shall what is added now, for a block or page of `need` bytes, be made of huge pages?
     pub(crate) fn grows_huge(&self, need: usize) -> bool {
-        self.huge_pages() != Some(false) && need < CHUNK && self.in_use() >= LEAST
+        self.huge_pages() != Some(false) && self.in_use() >= LEAST && need < CHUNK.max(self.in_use() / 16)
     }
 
-    /// A source grew from `start` to `end`, for a block or page of `need` bytes: asks for huge pages in its whole chunks.
+    /// A source grew from `start` to `end`, for a block or page of `need` bytes: asks for huge pages there.
     pub(crate) fn advise_growth(&self, spans: &mut Spans, need: usize, start: usize, end: usize) {
         if !self.grows_huge(need) {
             return;
         }
-        let (Some(start), end) = (round_up(start, CHUNK), end & !(CHUNK - 1)) else { return };
-        if start < end {
-            self.advise_huge(start, end - start, true);
-            spans.is_huge = true;
-        }
+        // From end to end, so that what was grown by one after the other is one mapping to the kernel; it makes huge pages of
+        // whole chunks alone.
+        self.advise_huge(start, end - start, true);
+        spans.is_huge = true;
     }
 
     /// Memory went back: what exists shall not become huge any more.
