@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
+use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
 use crate::heap::Origin;
 use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
@@ -302,9 +302,11 @@ impl<P: Platform> Engine<P> {
         if self.map.leaves().next().is_some() {
             return None;
         }
-        let first = self.map_metadata(spans, 2 * size_of::<Leaf>())?.cast::<Leaf>();
+        // On OS pages of its own, as any other leaf.
+        let room = round_up(size_of::<Leaf>(), self.os_page.load(Relaxed))?;
+        let first = self.map_metadata(spans, 2 * room)?.cast::<Leaf>();
         // SAFETY: [fresh-mapping] room for two leaves was mapped.
-        let second = unsafe { first.add(1) };
+        let second = unsafe { first.byte_add(room) };
         let near = slice_of(second.addr().get());
         if near as usize / LEAF_SLICES == slice as usize / LEAF_SLICES {
             spans.spare_leaf = Some(second);

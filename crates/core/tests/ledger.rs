@@ -160,8 +160,10 @@ fn free_memory_over_the_budget_goes_back_in_calls() {
         bench.sim().advance_ms(1000);
         // What changes the store looks at the clock now and then.
         (0..64).for_each(|_| bench.give(bench.take(200_000)));
-        assert!(bench.bytes(Rule::OverBudget) > 16 << 20, "{:?}", bench.acted());
-        assert_eq!(bench.0.counter(Counter::PurgeBytes), bench.bytes(Rule::OverBudget) + bench.bytes(Rule::Holes));
+        // In the call that takes or frees, or in the look that calls take where there is no helper.
+        let spans = bench.bytes(Rule::OverBudget) + bench.bytes(Rule::Idle);
+        assert!(spans + bench.bytes(Rule::BreakTop) > 16 << 20, "{:?}", bench.acted());
+        assert_eq!(bench.0.counter(Counter::PurgeBytes), spans + bench.bytes(Rule::Holes));
         bench.give(keep);
         let top = bench.fill(8192, 64 << 20);
         bench.give_all(top);
