@@ -141,7 +141,7 @@ impl<P: Platform> Engine<P> {
         }
         let at = address & !(SLICE - 1);
         match page.owner.load(Relaxed) {
-            owner::NONE | owner::INTERIOR | owner::RUN | owner::DIRECT => None,
+            word if owner::is_tag(word) => None,
             _ if crate::classes::slices(page.class()) > 1 => Some((page, page.start())),
             _ => Some((page, at)),
         }

@@ -112,7 +112,7 @@ impl<P: Platform> Engine<P> {
             return false;
         }
         spans.brk.held += count * SLICE;
-        self.advise_growth(spans, need, first, end);
+        self.advise_growth(spans, need, first, first + count * SLICE);
         count * SLICE >= need
     }
 
