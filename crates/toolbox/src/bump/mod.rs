@@ -82,13 +82,16 @@ use core::ptr::{self, NonNull};
 /// });
 /// ```
 pub struct Bump<#[cfg(feature = "alloc")] S: Source = Global, #[cfg(not(feature = "alloc"))] S: Source> {
-    /// Invariant `[bump-room]`: position..end is the unused rest of the current chunk (both null before the first), and
-    /// nobody has a pointer into it.
+    /// Invariant `[bump-room]`: position..end is the unused rest of the current chunk (both [`NOWHERE`] before the first:
+    /// no room, and not 0), and nobody has a pointer into it.
     position: Cell<*mut u8>,
     end: Cell<*mut u8>,
     current: Cell<Option<Chunk>>,
     chunks: Chunks<S>,
 }
+
+/// Position and end without a chunk: an address that is aligned for most types and points to nothing.
+const NOWHERE: *mut u8 = ptr::without_provenance_mut(16);
 
 // SAFETY: [exclusive-owner] the chunks belong to this value alone; references into them borrow it.
 unsafe impl<S: Source + Send> Send for Bump<S> {}
@@ -120,8 +123,8 @@ impl<S: Source> Bump<S> {
     /// An empty one over a source.
     pub const fn over(source: S) -> Bump<S> {
         Bump {
-            position: Cell::new(ptr::null_mut()),
-            end: Cell::new(ptr::null_mut()),
+            position: Cell::new(NOWHERE),
+            end: Cell::new(NOWHERE),
             current: Cell::new(None),
             chunks: Chunks::new(source),
         }
@@ -212,8 +215,11 @@ impl<S: Source> Bump<S> {
     /// # Panics
     ///
     /// When the source has no more memory.
+    #[inline]
     pub fn alloc_slice_copy<T: Copy>(&self, values: &[T]) -> &mut [T] {
-        self.try_alloc_slice_copy(values).unwrap_or_else(|error| give_up(error))
+        let place = self.place_or_panic(Layout::for_value(values));
+        // SAFETY: [bump-room] the place is fresh and has room for the slice.
+        unsafe { self.fill_copy(place.cast(), values) }
     }
 
     /// [`alloc_slice_copy`](Bump::alloc_slice_copy) that does not panic.
@@ -222,11 +228,20 @@ impl<S: Source> Bump<S> {
     ///
     /// The source has no more memory.
     pub fn try_alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], Error> {
-        let place = self.allocate(Layout::for_value(values))?.cast::<T>();
-        // SAFETY: [bump-room] the place is fresh, has room for the slice, and is borrowed with `self`.
+        let place = self.allocate(Layout::for_value(values))?;
+        // SAFETY: [bump-room] the place is fresh and has room for the slice.
+        Ok(unsafe { self.fill_copy(place.cast(), values) })
+    }
+
+    /// # Safety
+    ///
+    /// `place` was allocated for as many `T`s and is nobody's yet.
+    #[inline]
+    unsafe fn fill_copy<T: Copy>(&self, place: NonNull<T>, values: &[T]) -> &mut [T] {
+        // SAFETY: [bump-room] the caller's promise; borrowed with `self`.
         unsafe {
             ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len());
-            Ok(&mut *ptr::slice_from_raw_parts_mut(place.as_ptr(), values.len()))
+            &mut *ptr::slice_from_raw_parts_mut(place.as_ptr(), values.len())
         }
     }
 
@@ -235,6 +250,7 @@ impl<S: Source> Bump<S> {
     /// # Panics
     ///
     /// When the source has no more memory.
+    #[inline]
     pub fn alloc_str(&self, text: &str) -> &mut str {
         let bytes = self.alloc_slice_copy(text.as_bytes());
         // SAFETY: [plain-type] a copy of valid UTF-8.
@@ -312,10 +328,6 @@ impl<S: Source> Bump<S> {
     /// Round up, add, compare, store.
     #[inline(always)]
     fn fast(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if layout.size() == 0 {
-            // SAFETY: [bump-room] an alignment is not 0, and nothing is read or written through this pointer.
-            return Some(unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) });
-        }
         let position = self.position.get();
         let start = (position.addr() + (layout.align() - 1)) & !(layout.align() - 1);
         // No sum overflows: chunks end in the lower half of addresses, size + align - 1 is at most isize::MAX.
@@ -324,7 +336,7 @@ impl<S: Source> Bump<S> {
             return None;
         }
         self.position.set(position.with_addr(end));
-        // SAFETY: [bump-room] start is at or behind a position that is not null: an end of 0 fits no size.
+        // SAFETY: [bump-room] start is at or behind the position, which is not 0.
         Some(unsafe { NonNull::new_unchecked(position.with_addr(start)) })
     }
 
@@ -413,8 +425,8 @@ impl<S: Source> Bump<S> {
             Some(oldest) => self.enter(oldest),
             None => {
                 self.current.set(None);
-                self.position.set(ptr::null_mut());
-                self.end.set(ptr::null_mut());
+                self.position.set(NOWHERE);
+                self.end.set(NOWHERE);
             }
         }
     }

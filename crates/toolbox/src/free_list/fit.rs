@@ -1,7 +1,6 @@
 //! Which free block serves a request: the textbook's three ways, over one list.
 
-use super::blocks::{SIZE, Space, USED, corrupt};
-use crate::error::Error;
+use super::blocks::{SIZE, Space, USED};
 
 /// How a [`FreeList`](super::FreeList) picks a free block. Sealed: the four here are all.
 #[expect(private_bounds, reason = "sealed: what it takes to be a fit is this crate's business")]
@@ -13,64 +12,68 @@ pub(crate) trait Fit {
     const NAME: &'static str;
 
     /// Puts a free block into the index.
-    fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), Error>;
+    fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault>;
     /// Takes a certain free block out.
-    fn remove<W: Space>(space: &W, block: u64, size: u64) -> Result<(), Error>;
+    fn remove<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault>;
     /// Finds a block of at least `size` and takes it out.
-    fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, Error>;
+    fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault>;
+    /// The same where `take` found none: for fits whose `take` does not look everywhere.
+    fn take_last_resort<W: Space>(_space: &W, _size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
+        Ok(None)
+    }
     /// Number of blocks in the index, each looked at.
-    fn count<W: Space>(space: &W) -> Result<usize, Error>;
+    fn count<W: Space>(space: &W) -> Result<usize, W::Fault>;
 }
 
 /// Where a free block has its links.
-const NEXT: u64 = 8;
-const PREVIOUS: u64 = 16;
+pub(super) const NEXT: u64 = 8;
+pub(super) const PREVIOUS: u64 = 16;
 
-pub(super) fn next<W: Space>(space: &W, block: u64) -> Result<u64, Error> {
+#[inline(always)]
+pub(super) fn next<W: Space>(space: &W, block: u64) -> Result<u64, W::Fault> {
     space.load(block + NEXT)
 }
 
-/// Puts a block at the front of the list whose head is word `head`.
+/// Puts a block at the front of the list.
 #[inline(always)]
-pub(super) fn push<W: Space>(space: &W, head: usize, block: u64) -> Result<(), Error> {
-    let first = space.head(head);
+fn push<W: Space>(space: &W, block: u64) -> Result<(), W::Fault> {
+    let first = space.head(FIRST);
     space.store(block + NEXT, first)?;
     space.store(block + PREVIOUS, 0)?;
     if first != 0 {
         space.store(first + PREVIOUS, block)?;
     }
-    space.set_head(head, block);
+    space.set_head(FIRST, block);
     Ok(())
 }
 
-/// Takes a block out of the list whose head is word `head`; true: the list is empty now.
+/// Takes a block out of the list.
 #[inline(always)]
-pub(super) fn unlink<W: Space>(space: &W, head: usize, block: u64) -> Result<bool, Error> {
+fn unlink<W: Space>(space: &W, block: u64) -> Result<(), W::Fault> {
     let (next, previous) = (space.load(block + NEXT)?, space.load(block + PREVIOUS)?);
     if next != 0 {
         space.store(next + PREVIOUS, previous)?;
     }
     if previous != 0 {
-        space.store(previous + NEXT, next)?;
-        return Ok(false);
+        return space.store(previous + NEXT, next);
     }
-    if space.head(head) != block {
-        return Err(corrupt(block));
+    if !W::IS_TRUSTED && space.head(FIRST) != block {
+        return Err(W::corrupt(block));
     }
-    space.set_head(head, next);
-    Ok(next == 0)
+    space.set_head(FIRST, next);
+    Ok(())
 }
 
 /// The size of a block in a list; an error if it is not free.
 #[inline(always)]
-pub(super) fn free_size<W: Space>(space: &W, block: u64) -> Result<u64, Error> {
+pub(super) fn free_size<W: Space>(space: &W, block: u64) -> Result<u64, W::Fault> {
     let header = space.load(block)?;
-    if header & USED != 0 { Err(corrupt(block)) } else { Ok(header & SIZE) }
+    if !W::IS_TRUSTED && header & USED != 0 { Err(W::corrupt(block)) } else { Ok(header & SIZE) }
 }
 
 /// The first block of a list, from `at` on and before `stop`, that `fits`. Lists of shared memory may have been made
 /// circular: no list is longer than `most`.
-fn find<W: Space>(space: &W, mut at: u64, stop: u64, size: u64) -> Result<Option<(u64, u64)>, Error> {
+fn find<W: Space>(space: &W, mut at: u64, stop: u64, size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
     let mut steps = 0u64;
     while at != stop && at != 0 {
         let found = free_size(space, at)?;
@@ -79,8 +82,8 @@ fn find<W: Space>(space: &W, mut at: u64, stop: u64, size: u64) -> Result<Option
         }
         at = next(space, at)?;
         steps += 1;
-        if steps > LONGEST {
-            return Err(corrupt(at));
+        if !W::IS_TRUSTED && steps > LONGEST {
+            return Err(W::corrupt(at));
         }
     }
     Ok(None)
@@ -89,12 +92,12 @@ fn find<W: Space>(space: &W, mut at: u64, stop: u64, size: u64) -> Result<Option
 /// No list has more blocks: 2^31 of the smallest are 64 GiB.
 pub(super) const LONGEST: u64 = 1 << 31;
 
-pub(super) fn length<W: Space>(space: &W, head: usize) -> Result<usize, Error> {
+pub(super) fn length<W: Space>(space: &W, head: usize) -> Result<usize, W::Fault> {
     let (mut at, mut previous, mut blocks) = (space.head(head), 0, 0);
     while at != 0 {
         free_size(space, at)?;
         if space.load(at + PREVIOUS)? != previous || blocks as u64 > LONGEST {
-            return Err(corrupt(at));
+            return Err(W::corrupt(at));
         }
         (previous, at, blocks) = (at, next(space, at)?, blocks + 1);
     }
@@ -113,24 +116,24 @@ macro_rules! one_list {
             const WORDS: usize = $words;
             const NAME: &'static str = $text;
 
-            fn insert<W: Space>(space: &W, block: u64, _size: u64) -> Result<(), Error> {
-                push(space, FIRST, block)
+            fn insert<W: Space>(space: &W, block: u64, _size: u64) -> Result<(), W::Fault> {
+                push(space, block)
             }
 
-            fn remove<W: Space>(space: &W, block: u64, _size: u64) -> Result<(), Error> {
-                let gone: fn(&W, u64) -> Result<(), Error> = $remove;
+            fn remove<W: Space>(space: &W, block: u64, _size: u64) -> Result<(), W::Fault> {
+                let gone: fn(&W, u64) -> Result<(), W::Fault> = $remove;
                 gone(space, block)?;
-                unlink(space, FIRST, block).map(drop)
+                unlink(space, block)
             }
 
-            fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, Error> {
-                let choose: fn(&W, u64) -> Result<Option<(u64, u64)>, Error> = $choose;
+            fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
+                let choose: fn(&W, u64) -> Result<Option<(u64, u64)>, W::Fault> = $choose;
                 let Some((block, found)) = choose(space, size)? else { return Ok(None) };
                 Self::remove(space, block, found)?;
                 Ok(Some((block, found)))
             }
 
-            fn count<W: Space>(space: &W) -> Result<usize, Error> {
+            fn count<W: Space>(space: &W) -> Result<usize, W::Fault> {
                 length(space, FIRST)
             }
         }

@@ -51,7 +51,9 @@ use crate::stats::Stats;
 use blocks::{SIZE, Space, USED};
 use core::alloc::Layout;
 use core::cell::Cell;
+use core::convert::Infallible;
 use core::fmt;
+use core::hint::select_unpredictable;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -80,13 +82,21 @@ pub struct FreeList<
     fit: PhantomData<F>,
 }
 
-/// Words for the largest index.
-const WORDS: usize = <Segregated as fit::Fit>::WORDS;
+/// Words for the largest index, and one that nobody reads.
+const WORDS: usize = <Segregated as fit::Fit>::WORDS + 1;
+const UNREAD: usize = WORDS - 1;
 
 /// The index, and private memory by absolute addresses.
 struct Words([Cell<u64>; WORDS]);
 
 impl Words {
+    #[inline(always)]
+    fn place(&self, number: usize) -> &Cell<u64> {
+        debug_assert!(number < WORDS);
+        // SAFETY: [boundary-tags] fits number their words below `Fit::WORDS`, if sizes are those of blocks in a region.
+        unsafe { self.0.get_unchecked(number) }
+    }
+
     #[inline(always)]
     fn peek(&self, at: u64) -> u64 {
         // SAFETY: [boundary-tags] places are computed from tags in chunks of this list, whose addresses are exposed.
@@ -95,13 +105,21 @@ impl Words {
 }
 
 impl Space for Words {
+    type Fault = Infallible;
+    const IS_TRUSTED: bool = true;
+
+    #[cold]
+    fn corrupt(at: u64) -> Infallible {
+        give_up(blocks::corrupt(at))
+    }
+
     #[inline(always)]
-    fn load(&self, at: u64) -> Result<u64, Error> {
+    fn load(&self, at: u64) -> Result<u64, Infallible> {
         Ok(self.peek(at))
     }
 
     #[inline(always)]
-    fn store(&self, at: u64, word: u64) -> Result<(), Error> {
+    fn store(&self, at: u64, word: u64) -> Result<(), Infallible> {
         // SAFETY: [boundary-tags] the same; headers, links and last words of free blocks are the list's own.
         unsafe { ptr::with_exposed_provenance_mut::<u64>(at as usize).write(word) };
         Ok(())
@@ -109,13 +127,54 @@ impl Space for Words {
 
     #[inline(always)]
     fn head(&self, number: usize) -> u64 {
-        self.0[number].get()
+        self.place(number).get()
     }
 
     #[inline(always)]
     fn set_head(&self, number: usize, word: u64) {
-        self.0[number].set(word);
+        self.place(number).set(word);
     }
+
+    // Whether a list has a neighbour here is a toss-up for the processor: both are a choice of address, not a branch.
+    #[inline(always)]
+    fn store_unless_null(&self, at: u64, offset: u64, word: u64) -> Result<(), Infallible> {
+        self.store_or_head(at, offset, UNREAD, word)
+    }
+
+    #[inline(always)]
+    fn store_or_head(&self, at: u64, offset: u64, head: usize, word: u64) -> Result<(), Infallible> {
+        let there = ptr::with_exposed_provenance_mut::<u64>((at + offset) as usize);
+        let place = select_unpredictable(at == 0, self.place(head).as_ptr(), there);
+        // SAFETY: [boundary-tags] a word of the index, or a link of a free block of this list.
+        unsafe { place.write(word) };
+        Ok(())
+    }
+}
+
+/// The same for looks that report what is wrong instead of giving up.
+struct Looking<'w>(&'w Words);
+
+impl Space for Looking<'_> {
+    type Fault = Error;
+    const IS_TRUSTED: bool = false;
+
+    fn corrupt(at: u64) -> Error {
+        blocks::corrupt(at)
+    }
+
+    fn load(&self, at: u64) -> Result<u64, Error> {
+        Ok(self.0.peek(at))
+    }
+
+    fn store(&self, at: u64, _word: u64) -> Result<(), Error> {
+        Err(blocks::corrupt(at))
+    }
+
+    fn head(&self, number: usize) -> u64 {
+        self.0.head(number)
+    }
+
+    fn set_head(&self, _number: usize, _word: u64) {}
 }
 
 // SAFETY: [exclusive-owner] the chunks belong to this value alone.
@@ -175,11 +234,14 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
     /// The source has no more memory, or an overrun destroyed the tags.
     #[inline]
     pub fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, Error> {
-        let size = blocks::size_for(layout.size())?;
-        match blocks::allocate::<F, Words>(&self.words, size, layout.align() as u64)? {
-            Some(block) => Ok(self.payload(block)),
-            None => self.allocate_slow(size, layout),
+        if layout.align() <= 16 && layout.size() as u64 <= blocks::LONGEST_REGION {
+            let size = blocks::rounded(layout.size());
+            let Ok(found) = blocks::allocate::<F, Words>(&self.words, size);
+            if let Some(block) = found {
+                return Ok(self.payload(block));
+            }
         }
+        self.allocate_slow(layout)
     }
 
     #[inline(always)]
@@ -193,11 +255,15 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
 
     #[cold]
     #[inline(never)]
-    fn allocate_slow(&self, size: u64, layout: Layout) -> Result<NonNull<[u8]>, Error> {
-        self.grow(size, layout)?;
+    fn allocate_slow(&self, layout: Layout) -> Result<NonNull<[u8]>, Error> {
+        let (size, align) = (blocks::size_for(layout.size())?, layout.align() as u64);
+        let Ok(mut found) = blocks::allocate_slow::<F, Words>(&self.words, size, align);
+        if found.is_none() {
+            self.grow(size, layout)?;
+            Ok(found) = blocks::allocate_slow::<F, Words>(&self.words, size, align);
+        }
         let bug = Error::new(ErrorKind::Corrupt, "FreeList::allocate", layout.size(), "a chunk was shorter than asked");
-        let block = blocks::allocate::<F, Words>(&self.words, size, layout.align() as u64)?.ok_or(bug)?;
-        Ok(self.payload(block))
+        found.map(|block| self.payload(block)).ok_or(bug)
     }
 
     /// Where the blocks of a chunk begin, and its end mark; 16 bytes fewer than the chunk at most.
@@ -213,22 +279,31 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
         let align = if layout.align() > 16 { layout.align() + blocks::LEAST as usize } else { 0 };
         let room = (size as usize + align + 64).saturating_add(size as usize / 8);
         if let Some(newest) = self.chunks.newest() {
-            let (_, end) = Self::region(newest);
-            if self.chunks.extend(newest, room).is_ok() {
+            let (start, end) = Self::region(newest);
+            let fits = end - start + room as u64 * 4 < blocks::LONGEST_REGION;
+            if fits && self.chunks.extend(newest, room).is_ok() {
                 let (_, new_end) = Self::region(newest);
-                return blocks::extend_region::<F, Words>(&self.words, end, new_end - end);
+                let Ok(()) = blocks::extend_region::<F, Words>(&self.words, end, new_end - end);
+                return Ok(());
             }
         }
         let chunk = self.chunks.acquire(room, 16, None)?;
         let (start, end) = Self::region(chunk);
-        blocks::open_region::<F, Words>(&self.words, start, end + 8 - start)
+        if end - start > blocks::LONGEST_REGION {
+            // SAFETY: [chunk-chain] in the chain; nobody has anything of it.
+            unsafe { self.chunks.release(chunk) };
+            let remedy = "use a source with chunks of at most 4 TiB";
+            return Err(Error::new(ErrorKind::BadRequest, "FreeList::allocate", layout.size(), remedy));
+        }
+        let Ok(()) = blocks::open_region::<F, Words>(&self.words, start, end + 8 - start);
+        Ok(())
     }
 
     /// Gives a block back.
     ///
     /// # Panics
     ///
-    /// When the block's tag says that it is free already.
+    /// When the block's tag says that it is free already, or the tags around it contradict each other.
     ///
     /// # Safety
     ///
@@ -245,15 +320,23 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Stale`] for a block that is free already, [`ErrorKind::Corrupt`] where the tags around it
-    /// contradict each other. Nothing was given back.
+    /// [`ErrorKind::Stale`] for a block that is free already.
+    ///
+    /// # Panics
+    ///
+    /// Where the tags around it contradict each other: something was written outside of its block.
     ///
     /// # Safety
     ///
     /// It came from this list; unless it is free already, nobody uses it.
     #[inline]
     pub unsafe fn try_deallocate(&self, block: NonNull<u8>) -> Result<(), Error> {
-        blocks::free::<F, Words>(&self.words, block.addr().get() as u64 - 8)
+        let header = block.addr().get() as u64 - 8;
+        if self.words.peek(header) & USED == 0 {
+            return Err(blocks::double_free(header));
+        }
+        let Ok(()) = blocks::free::<F, Words>(&self.words, header);
+        Ok(())
     }
 
     /// Changes the size of a block where it is. False: there is no room; nothing has changed.
@@ -264,7 +347,8 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
     pub unsafe fn resize(&self, block: NonNull<u8>, bytes: usize) -> bool {
         let Ok(size) = blocks::size_for(bytes) else { return false };
         let header = block.addr().get() as u64 - 8;
-        blocks::resize::<F, Words>(&self.words, header, size).unwrap_or_else(|error| give_up(error))
+        let Ok(done) = blocks::resize::<F, Words>(&self.words, header, size);
+        done
     }
 
     /// Bytes of a live block that may be used.
@@ -285,9 +369,7 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
             let (start, end) = Self::region(chunk);
             let header = self.words.peek(start + 8);
             if header & USED == 0 && start + 8 + (header & SIZE) == end {
-                if let Err(error) = F::remove(&self.words, start + 8, header & SIZE) {
-                    give_up(error);
-                }
+                let Ok(()) = F::remove(&self.words, start + 8, header & SIZE);
                 gone += chunk.bytes();
                 // SAFETY: [chunk-chain] in the chain; its one block is free and no longer in the index.
                 unsafe { self.chunks.release(chunk) };
@@ -305,14 +387,14 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
         let (mut free, mut wrong) = (0, None);
         self.chunks.each(|chunk| {
             let (start, end) = Self::region(chunk);
-            match blocks::check_region(&self.words, start, end) {
+            match blocks::check_region(&Looking(&self.words), start, end) {
                 Ok((_, here, _)) => free += here,
                 Err(error) => wrong = wrong.or(Some(error)),
             }
         });
         match wrong {
             Some(error) => Err(error),
-            None if F::count(&self.words)? == free => Ok(()),
+            None if F::count(&Looking(&self.words))? == free => Ok(()),
             None => Err(blocks::corrupt(0)),
         }
     }
@@ -323,7 +405,7 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
         let (mut live, mut live_bytes) = (0, 0);
         self.chunks.each(|chunk| {
             let (start, end) = Self::region(chunk);
-            let _ = blocks::walk(&self.words, start, end, |_, header| {
+            let _ = blocks::walk(&Looking(&self.words), start, end, |_, header| {
                 if header & USED != 0 {
                     live += 1;
                     live_bytes += (header & SIZE) as usize;

@@ -9,9 +9,8 @@
 //! large enough: two bit scans and a pop, however many free blocks there are. Only when that finds nothing, the first few
 //! blocks of the request's own class are tried.
 
-use super::blocks::Space;
-use super::fit::{Fit, FitKind, free_size, length, next, push, unlink};
-use crate::error::Error;
+use super::blocks::{LONGEST_REGION, Space};
+use super::fit::{Fit, FitKind, NEXT, PREVIOUS, free_size, length, next};
 
 /// A list per size class: constant time, little waste. The default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,54 +18,80 @@ pub struct Segregated;
 
 impl FitKind for Segregated {}
 
-/// Below this size, a class per 16 bytes.
-const FINE: u64 = 512;
-const FINE_CLASSES: usize = (FINE / 16) as usize;
+/// Up to twice this size there is a class per 16 bytes.
+const FINE: u64 = 256;
 /// Classes per doubling above it, as a power of two.
 const STEPS_LOG: u32 = 4;
 const MAPS: usize = 9;
 const CLASSES: usize = MAPS * 64;
-/// Word 0 says which words of the bitmap are not 0; the bitmap and the heads follow.
-const SUMMARY: usize = 0;
-const MAP: usize = 1;
+/// The bitmap; the heads follow.
+const MAP: usize = 0;
 const HEADS: usize = MAP + MAPS;
 /// Blocks of the request's own class that are looked at before giving up.
 const TRIES: u32 = 8;
 
-/// The class that holds blocks of this size.
+/// The power of two whose steps the class of a size is counted in.
 #[inline(always)]
-fn class_of(size: u64) -> usize {
-    if size < FINE {
-        return (size / 16) as usize;
-    }
-    let log = size.ilog2();
-    let step = (size >> (log - STEPS_LOG)) as usize - (1 << STEPS_LOG);
-    (FINE_CLASSES + ((log - FINE.ilog2()) as usize) * (1 << STEPS_LOG) + step).min(CLASSES - 1)
+fn scale(size: u64) -> u32 {
+    (size | FINE).ilog2()
 }
 
-/// The first class all of whose blocks are at least this large (but for the last class, which is checked).
+/// The class that holds blocks of this size: how many steps it is in its doubling, and 16 for each doubling before it.
+/// Below `FINE` steps are as in the first doubling.
 #[inline(always)]
-fn class_for(size: u64) -> usize {
-    if size < FINE {
-        return (size / 16) as usize;
-    }
-    class_of(size + (1 << (size.ilog2() - STEPS_LOG)) - 1)
+fn class_of<W: Space>(size: u64) -> usize {
+    let log = scale(size);
+    let doublings = ((log - FINE.ilog2()) << STEPS_LOG) as usize;
+    let class = doublings + (size >> (log - STEPS_LOG)) as usize;
+    // A size that was read in shared memory may be anything.
+    if W::IS_TRUSTED { class } else { class.min(CLASSES - 1) }
 }
 
-/// The first class from `class` on that has a block.
+// The longest region, and a request for as much, have a class.
+const _: () = assert!((LONGEST_REGION.ilog2() - FINE.ilog2() + 2) << STEPS_LOG <= CLASSES as u32);
+
+/// The first class all of whose blocks are at least this large.
+#[inline(always)]
+fn class_for<W: Space>(size: u64) -> usize {
+    class_of::<W>(size + (1 << (scale(size) - STEPS_LOG)) - 1)
+}
+
+/// The first class from `class` on that has a block. All classes below 2 KiB share one word, those below 32 KiB two.
 #[inline(always)]
 fn first_from<W: Space>(space: &W, class: usize) -> Option<usize> {
-    let map = space.head(MAP + class / 64) & (u64::MAX << (class % 64));
-    if map != 0 {
-        return Some(class / 64 * 64 + map.trailing_zeros() as usize);
+    let mut word = class / 64;
+    let mut map = space.head(MAP + word) & (u64::MAX << (class % 64));
+    while map == 0 {
+        word += 1;
+        if word == MAPS {
+            return None;
+        }
+        map = space.head(MAP + word);
     }
-    let later = space.head(SUMMARY) & (u64::MAX << (class / 64) << 1);
-    let word = later.trailing_zeros() as usize;
-    if word >= MAPS {
-        return None;
+    Some(word * 64 + map.trailing_zeros() as usize)
+}
+
+/// As `fit::push`, with a choice of address for each branch: lists are short here, and whether they have another block
+/// is a toss-up.
+#[inline(always)]
+fn push<W: Space>(space: &W, head: usize, block: u64) -> Result<(), W::Fault> {
+    let first = space.head(head);
+    space.store(block + NEXT, first)?;
+    space.store(block + PREVIOUS, 0)?;
+    space.set_head(head, block);
+    space.store_unless_null(first, PREVIOUS, block)
+}
+
+/// As `fit::unlink`.
+#[inline(always)]
+fn unlink<W: Space>(space: &W, head: usize, block: u64) -> Result<bool, W::Fault> {
+    let (next, previous) = (space.load(block + NEXT)?, space.load(block + PREVIOUS)?);
+    if !W::IS_TRUSTED && previous == 0 && space.head(head) != block {
+        return Err(W::corrupt(block));
     }
-    let map = space.head(MAP + word);
-    (map != 0).then(|| word * 64 + map.trailing_zeros() as usize)
+    space.store_unless_null(next, PREVIOUS, previous)?;
+    space.store_or_head(previous, NEXT, head, next)?;
+    Ok(next | previous == 0)
 }
 
 impl Fit for Segregated {
@@ -74,50 +99,61 @@ impl Fit for Segregated {
     const NAME: &'static str = "segregated fit";
 
     #[inline(always)]
-    fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), Error> {
-        let class = class_of(size);
+    fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault> {
+        let class = class_of::<W>(size);
         let word = MAP + class / 64;
-        push(space, HEADS + class, block)?;
         space.set_head(word, space.head(word) | 1 << (class % 64));
-        space.set_head(SUMMARY, space.head(SUMMARY) | 1 << (class / 64));
+        push(space, HEADS + class, block)
+    }
+
+    #[inline(always)]
+    fn remove<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault> {
+        let class = class_of::<W>(size);
+        let is_empty = unlink(space, HEADS + class, block)?;
+        let word = MAP + class / 64;
+        space.set_head(word, space.head(word) & !(u64::from(is_empty) << (class % 64)));
         Ok(())
     }
 
     #[inline(always)]
-    fn remove<W: Space>(space: &W, block: u64, size: u64) -> Result<(), Error> {
-        let class = class_of(size);
-        if unlink(space, HEADS + class, block)? {
-            let word = MAP + class / 64;
-            let map = space.head(word) & !(1 << (class % 64));
-            space.set_head(word, map);
-            if map == 0 {
-                space.set_head(SUMMARY, space.head(SUMMARY) & !(1 << (class / 64)));
-            }
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, Error> {
-        if let Some(class) = first_from(space, class_for(size)) {
+    fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
+        if let Some(class) = first_from(space, class_for::<W>(size)) {
             let block = space.head(HEADS + class);
             let found = free_size(space, block)?;
             if found >= size {
-                Self::remove(space, block, found)?;
+                let next = next(space, block)?;
+                space.set_head(HEADS + class, next);
+                space.store_unless_null(next, PREVIOUS, 0)?;
+                let word = MAP + class / 64;
+                space.set_head(word, space.head(word) & !(u64::from(next == 0) << (class % 64)));
                 return Ok(Some((block, found)));
             }
         }
-        take_from_own_class(space, size)
+        Ok(None)
     }
 
-    fn count<W: Space>(space: &W) -> Result<usize, Error> {
+    fn take_last_resort<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
+        let mut at = space.head(HEADS + class_of::<W>(size));
+        for _ in 0..TRIES {
+            if at == 0 {
+                break;
+            }
+            let found = free_size(space, at)?;
+            if found >= size {
+                Self::remove(space, at, found)?;
+                return Ok(Some((at, found)));
+            }
+            at = next(space, at)?;
+        }
+        Ok(None)
+    }
+
+    fn count<W: Space>(space: &W) -> Result<usize, W::Fault> {
         let mut blocks = 0;
         for class in 0..CLASSES {
             let here = length(space, HEADS + class)?;
-            let (map, summary) = (space.head(MAP + class / 64), space.head(SUMMARY));
-            let is_marked = map >> (class % 64) & 1 != 0 && summary >> (class / 64) & 1 != 0;
-            if (here > 0) != (map >> (class % 64) & 1 != 0) || here > 0 && !is_marked {
-                return Err(super::blocks::corrupt(space.head(HEADS + class)));
+            if (here > 0) != (space.head(MAP + class / 64) >> (class % 64) & 1 != 0) {
+                return Err(W::corrupt(space.head(HEADS + class)));
             }
             blocks += here;
         }
@@ -125,26 +161,33 @@ impl Fit for Segregated {
     }
 }
 
-#[cold]
-fn take_from_own_class<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, Error> {
-    let mut at = space.head(HEADS + class_of(size));
-    for _ in 0..TRIES {
-        if at == 0 {
-            break;
-        }
-        let found = free_size(space, at)?;
-        if found >= size {
-            Segregated::remove(space, at, found)?;
-            return Ok(Some((at, found)));
-        }
-        at = next(space, at)?;
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::convert::Infallible;
+
+    /// Words that nobody asks for.
+    struct Any;
+
+    impl Space for Any {
+        type Fault = Infallible;
+        const IS_TRUSTED: bool = false;
+        fn corrupt(_at: u64) -> Infallible {
+            unreachable!()
+        }
+        fn load(&self, _at: u64) -> Result<u64, Infallible> {
+            unreachable!()
+        }
+        fn store(&self, _at: u64, _word: u64) -> Result<(), Infallible> {
+            unreachable!()
+        }
+        fn head(&self, _number: usize) -> u64 {
+            unreachable!()
+        }
+        fn set_head(&self, _number: usize, _word: u64) {
+            unreachable!()
+        }
+    }
 
     #[test]
     fn every_block_of_the_class_that_is_looked_in_serves_the_request() {
@@ -153,14 +196,18 @@ mod tests {
         let sizes =
             || (32..1 << 16).step_by(16).chain((5..42).flat_map(|log| [1 << log, (1 << log) + 16, (3 << log) + 48]));
         for size in sizes() {
-            let class = class_of(size);
+            let class = class_of::<Any>(size);
             smallest[class] = smallest[class].min(size);
             // A class is a 16th of a doubling wide at most.
-            assert!(class_for(size) - class <= 1, "{size}");
+            assert!(class_for::<Any>(size) - class <= 1, "{size}");
         }
         for size in sizes() {
-            assert!(smallest[class_for(size)] >= size, "a block of {} would serve {size}", smallest[class_for(size)]);
+            assert!(
+                smallest[class_for::<Any>(size)] >= size,
+                "a block of {} would serve {size}",
+                smallest[class_for::<Any>(size)]
+            );
         }
-        assert!(class_of(u64::MAX >> 16) < CLASSES);
+        assert!(class_of::<Any>(u64::MAX >> 16) < CLASSES);
     }
 }

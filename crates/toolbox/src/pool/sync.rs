@@ -194,7 +194,10 @@ impl<T, S: Source> SyncPool<T, S> {
             if fresh >= self.capacity.load(Ordering::Acquire) {
                 self.grow(fresh)?;
             } else if self.fresh.compare_exchange_weak(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                return Ok((fresh, self.slot(fresh)));
+                let slot = self.slot(fresh);
+                // SAFETY: [tagged-head] the slot is ours alone, for the first time; nobody has read its link.
+                unsafe { (&raw mut (*slot.as_ptr()).next).write(AtomicU32::new(0)) };
+                return Ok((fresh, slot));
             }
         }
     }
@@ -215,11 +218,6 @@ impl<T, S: Source> SyncPool<T, S> {
         let bytes = size_of::<Slot<T>>().checked_mul(slots as usize).ok_or(full)?;
         let chunk = self.chunks.acquire(bytes, align_of::<Slot<T>>(), None)?;
         self.tables[table].store(chunk.start().as_ptr().cast(), Ordering::Release);
-        let first = chunk.start().cast::<Slot<T>>();
-        for at in 0..slots as usize {
-            // SAFETY: [chunk-chain] inside the fresh chunk.
-            unsafe { (&raw mut (*first.as_ptr().add(at)).next).write(AtomicU32::new(0)) };
-        }
         self.capacity.store(more, Ordering::Release);
         Ok(())
     }

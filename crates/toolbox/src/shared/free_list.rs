@@ -90,6 +90,13 @@ struct Shared<'m> {
 }
 
 impl Space for Shared<'_> {
+    type Fault = Error;
+    const IS_TRUSTED: bool = false;
+
+    fn corrupt(at: u64) -> Error {
+        blocks::corrupt(at)
+    }
+
     fn load(&self, at: u64) -> Result<u64, Error> {
         if at < self.plan.start || at > self.plan.end { Err(blocks::corrupt(at)) } else { self.words.load(at) }
     }
@@ -290,7 +297,7 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
         let remedy = "free blocks, or use a larger memory";
         let full = Error::new(ErrorKind::Exhausted, "shared::FreeList::allocate", bytes, remedy);
         let found = self.change(|space| {
-            let Some(block) = blocks::allocate::<F, _>(space, size, 16)? else { return Ok(None) };
+            let Some(block) = blocks::allocate_slow::<F, _>(space, size, 16)? else { return Ok(None) };
             let generation = (space.words.load(AT_GENERATION)? + 1) & 0xffff;
             let generation = generation.max(1);
             space.words.store(AT_GENERATION, generation)?;
