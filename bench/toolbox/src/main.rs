@@ -53,8 +53,8 @@ fn main() -> Result<(), String> {
     free_list::run(&mut runner);
     let settings: Vec<Setting> = runner.finish();
     let memory = if options.filter.is_empty() { memory::all()? } else { Vec::new() };
-    let table = report::markdown(&settings, &memory, options.rounds);
-    println!("{table}");
+    let table = report::markdown(&settings, &memory);
+    println!("{}\n{table}", report::all_rows(&settings, options.rounds));
     let write = |path: &str, text: &str| std::fs::write(path, text).map_err(|error| format!("{path}: {error}"));
     if let Some(path) = &options.markdown {
         write(path, &table)?;

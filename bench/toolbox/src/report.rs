@@ -4,8 +4,8 @@ use crate::memory::Use;
 use crate::runner::{Row, Setting};
 use std::fmt::Write;
 
-/// Tables in Markdown: one line per setting, then every contestant, then memory.
-pub fn markdown(settings: &[Setting], memory: &[Use], rounds: usize) -> String {
+/// Tables in Markdown: one line per setting, then memory.
+pub fn markdown(settings: &[Setting], memory: &[Use]) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
         text.push_str(&line);
@@ -28,21 +28,24 @@ pub fn markdown(settings: &[Setting], memory: &[Use], rounds: usize) -> String {
             malloc.map_or("–".into(), |least| format!("{:.1} ×", least / ours.least())),
         ));
     }
-    line(format!("\nSmallest and median of {rounds} rounds, nanoseconds per operation:\n"));
-    line("| setting | contestant | least | median |".into());
-    line("|---|---|---|---|".into());
-    for setting in settings {
-        for row in &setting.rows {
-            let name = if row.is_ours { format!("**{}**", row.name) } else { row.name.into() };
-            line(format!("| {} | {name} | {:.2} | {:.2} |", setting.name, row.least(), row.median()));
-        }
-    }
     if !memory.is_empty() {
         line("\n10,000 blocks of 64 bytes (625 KiB):\n".into());
         line("| way | RSS, KiB | bytes per block beyond 64 |".into());
         line("|---|---|---|".into());
         for Use { name, rss_kib, overhead } in memory {
             line(format!("| {name} | {rss_kib:.0} | {overhead:.1} |"));
+        }
+    }
+    text
+}
+
+/// Every contestant of every setting.
+pub fn all_rows(settings: &[Setting], rounds: usize) -> String {
+    let mut text = format!("smallest and median of {rounds} rounds, nanoseconds per operation\n\n");
+    for setting in settings {
+        for row in &setting.rows {
+            let name = if row.is_ours { format!("{} (ours)", row.name) } else { row.name.into() };
+            let _ = writeln!(text, "{:<48}{name:<30}{:>10.2}{:>10.2}", setting.name, row.least(), row.median());
         }
     }
     text

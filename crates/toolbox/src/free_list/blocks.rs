@@ -168,7 +168,7 @@ fn allocate_aligned<F: Fit, W: Space>(space: &W, size: u64, align: u64) -> Resul
 fn use_front<F: Fit, W: Space>(space: &W, block: u64, found: u64, size: u64, previous: u64) -> Result<(), W::Fault> {
     let flags = USED | previous;
     let rest = found - size;
-    if rest >= LEAST {
+    if rest >= F::LEAST_REST {
         let behind = block + size;
         space.store(behind + rest - 8, rest)?;
         space.store(behind, rest | PREVIOUS_USED)?;

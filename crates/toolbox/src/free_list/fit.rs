@@ -1,6 +1,6 @@
 //! Which free block serves a request: the textbook's three ways, over one list.
 
-use super::blocks::{SIZE, Space, USED};
+use super::blocks::{LEAST, SIZE, Space, USED};
 
 /// How a [`FreeList`](super::FreeList) picks a free block. Sealed: the four here are all.
 #[expect(private_bounds, reason = "sealed: what it takes to be a fit is this crate's business")]
@@ -10,6 +10,8 @@ pub trait FitKind: Fit {}
 pub(crate) trait Fit {
     const WORDS: usize;
     const NAME: &'static str;
+    /// What is left of a block becomes a free one from this size on; less stays with the block that is handed out.
+    const LEAST_REST: u64 = LEAST;
 
     /// Puts a free block into the index.
     fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault>;

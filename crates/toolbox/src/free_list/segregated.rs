@@ -97,6 +97,8 @@ fn unlink<W: Space>(space: &W, head: usize, block: u64) -> Result<bool, W::Fault
 impl Fit for Segregated {
     const WORDS: usize = HEADS + CLASSES;
     const NAME: &'static str = "segregated fit";
+    // Crumbs of 32 and 48 bytes cost more time, to be made and to be joined again, than they serve.
+    const LEAST_REST: u64 = 64;
 
     #[inline(always)]
     fn insert<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault> {
@@ -120,7 +122,8 @@ impl Fit for Segregated {
         if let Some(class) = first_from(space, class_for::<W>(size)) {
             let block = space.head(HEADS + class);
             let found = free_size(space, block)?;
-            if found >= size {
+            // All blocks of this class are large enough; in shared memory that is not believed.
+            if W::IS_TRUSTED || found >= size {
                 let next = next(space, block)?;
                 space.set_head(HEADS + class, next);
                 space.store_unless_null(next, PREVIOUS, 0)?;
