@@ -7,6 +7,7 @@
 
 static const struct { const char *name; int call; } calls[] = {
     {"prctl", SYS_prctl}, {"getrandom", SYS_getrandom}, {"clock_gettime", SYS_clock_gettime}, {"madvise", SYS_madvise},
+    {"mincore", SYS_mincore},
     {"mremap", SYS_mremap}, {"membarrier", SYS_membarrier}, {"sched_yield", SYS_sched_yield}, {"tgkill", SYS_tgkill},
     {"rseq", SYS_rseq}, {"process_madvise", SYS_process_madvise}, {"getcpu", SYS_getcpu},
 };

@@ -1,7 +1,8 @@
-/* inject CALL ERROR LIBRARY PROGRAM: runs PROGRAM with LIBRARY preloaded and makes each CALL that the library itself
- * issues fail in turn: call 1, 2, 3 … once, then again with every call from that one on. PROGRAM must end with 0 every
- * time. Calls of the loader or of libc are let through: only those whose instruction lies in LIBRARY are counted.
- * From 200 calls on, only every k-th is tried, so that the number of runs stays bounded. */
+/* inject CALL ERROR LIBRARY PROGRAM [always]: runs PROGRAM with LIBRARY preloaded and makes each CALL that the library
+ * itself issues fail in turn: call 1, 2, 3 … once, then again with every call from that one on. PROGRAM must end with 0
+ * every time. Calls of the loader or of libc are let through: only those whose instruction lies in LIBRARY are counted.
+ * From 200 calls on, only every k-th is tried, so that the number of runs stays bounded. `always`: one run, in which all
+ * of them fail. The error LIES is none: the call answers "done" and does nothing. `shrink` is a brk downwards. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -22,13 +23,13 @@
 static const struct { const char *name; int number; } calls[] = {
     {"mmap", SYS_mmap}, {"munmap", SYS_munmap}, {"madvise", SYS_madvise}, {"mremap", SYS_mremap},
     {"mprotect", SYS_mprotect}, {"prctl", SYS_prctl}, {"getrandom", SYS_getrandom},
-    {"clock_gettime", SYS_clock_gettime}, {"brk", SYS_brk},
+    {"clock_gettime", SYS_clock_gettime}, {"brk", SYS_brk}, {"shrink", SYS_brk}, {"clone", SYS_clone},
 };
 static const struct { const char *name; int number; } errors[] = {
-    {"ENOMEM", ENOMEM}, {"EPERM", EPERM}, {"ENOSYS", ENOSYS}, {"EINVAL", EINVAL}, {"EAGAIN", EAGAIN},
+    {"ENOMEM", ENOMEM}, {"EPERM", EPERM}, {"ENOSYS", ENOSYS}, {"EINVAL", EINVAL}, {"EAGAIN", EAGAIN}, {"LIES", 0},
 };
 
-static int call, error;
+static int call, error = -1, downwards;
 static const char *library, *program;
 
 static void fail(const char *what)
@@ -82,7 +83,7 @@ static int is_ours(pid_t pid, uintptr_t at, uintptr_t *low, uintptr_t *high)
 static unsigned run(unsigned first, int persistent)
 {
     unsigned count = 0;
-    uintptr_t low = 0, high = 0;
+    uintptr_t low = 0, high = 0, end_of_break = 0;
     int status;
     pid_t pid = fork();
     if (pid < 0) fail("fork");
@@ -104,7 +105,9 @@ static unsigned run(unsigned first, int persistent)
         if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
             struct user_regs_struct regs;
             if (ptrace(PTRACE_GETREGS, who, 0, &regs)) fail("registers");
-            if ((call != SYS_brk || regs.rdi != 0) && is_ours(who, regs.rip, &low, &high)) {
+            int meant = call != SYS_brk || (regs.rdi != 0 && (!downwards || regs.rdi < end_of_break));
+            if (call == SYS_brk && regs.rdi && !meant) end_of_break = regs.rdi;
+            if (meant && is_ours(who, regs.rip, &low, &high)) {
                 count++;
                 if (first && (count == first || (persistent && count > first))) {
                     /* The kernel refuses to move the break by telling where it is: as if that had been the question. */
@@ -121,16 +124,19 @@ static unsigned run(unsigned first, int persistent)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) return 2;
+    int always = argc == 6 && !strcmp(argv[5], "always");
+    if (argc != 5 + always) return 2;
+    downwards = !strcmp(argv[1], "shrink");
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         if (!strcmp(calls[i].name, argv[1])) call = calls[i].number;
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (!strcmp(errors[i].name, argv[2])) error = errors[i].number;
     library = argv[3];
     program = argv[4];
-    if (!error) return fprintf(stderr, "inject: unknown error %s\n", argv[2]), 2;
-    unsigned count = run(0, 0);
+    if (error < 0) return fprintf(stderr, "inject: unknown error %s\n", argv[2]), 2;
+    unsigned count = run(always, always);
     if (!count) return fprintf(stderr, "inject: the library makes no %s call in this program\n", argv[1]), 1;
+    if (always) return printf("%u calls\n", count), 0;
     unsigned step = count > 200 ? count / 200 + 1 : 1, runs = 0;
     for (unsigned n = 1; n <= count; n += step) {
         run(n, 0);

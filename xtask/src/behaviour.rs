@@ -16,6 +16,9 @@ mod ways;
 
 const C_FLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Werror", "-fno-builtin", "-pthread", "-D_GNU_SOURCE"];
 
+/// Time for a program at its full size.
+const EXTENDED_LIMIT: Duration = Duration::from_secs(3600);
+
 /// Where things are while the programs of one directory run.
 pub(crate) struct Bench {
     /// Directory for executables and output.
@@ -26,6 +29,8 @@ pub(crate) struct Bench {
     pub(crate) library: PathBuf,
     /// Directory of the sources.
     pub(crate) sources: PathBuf,
+    /// At full size: with the variables of `extended:` and without a short time limit.
+    pub(crate) extended: bool,
 }
 
 /// One result on its way to the report.
@@ -47,7 +52,9 @@ pub(crate) fn run_directory(context: &mut Context, group: &str, directory: &str,
         Ok(files) => files.into_iter().filter(|f| context.selects(group, &stem(f))).collect(),
         Err(why) => return context.report.check(group, "sources", || Err(why)),
     };
-    let selected: VecDeque<PathBuf> = selected.into_iter().filter(|f| !stem(f).starts_with("lib_")).collect();
+    let has_size = |file: &PathBuf| Header::read(file).is_ok_and(|header| header.get("extended").is_some());
+    let selected: VecDeque<PathBuf> =
+        selected.into_iter().filter(|f| !stem(f).starts_with("lib_") && (!context.extended || has_size(f))).collect();
     if selected.is_empty() {
         return;
     }
@@ -82,7 +89,8 @@ pub(crate) fn run_directory(context: &mut Context, group: &str, directory: &str,
 fn prepare(context: &mut Context, group: &str, directory: &str) -> Result<Bench, String> {
     let library = context.library()?;
     let libraries = context.scratch("lib")?;
-    let bench = Bench { work: context.scratch(group)?, libraries, library, sources: context.root.join(directory) };
+    let (work, sources) = (context.scratch(group)?, context.root.join(directory));
+    let bench = Bench { work, libraries, library, sources, extended: context.extended };
     for source in context.sources(directory, &["c"])?.iter().filter(|f| stem(f).starts_with("lib_")) {
         let output = bench.libraries.join(format!("{}.so", stem(source)));
         compile(&bench, source, &output, &["-shared", "-fPIC"])?;
@@ -221,7 +229,8 @@ impl Case<'_> {
     }
 
     fn once(&self) -> Result<Run, String> {
-        process::run(&mut self.command(), self.header.timeout()?, &self.bench.work)
+        let limit = if self.bench.extended { EXTENDED_LIMIT } else { self.header.timeout()? };
+        process::run(&mut self.command(), limit, &self.bench.work)
     }
 
     fn command(&self) -> Command {
@@ -231,6 +240,10 @@ impl Case<'_> {
         for pair in self.header.words("env") {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             command.env(name, value);
+        }
+        if self.bench.extended {
+            let pairs = self.header.words("extended").into_iter().filter_map(|pair| pair.split_once('='));
+            command.envs(pairs);
         }
         if !self.name.is_empty() {
             command.arg(self.name);

@@ -10,6 +10,8 @@ pub(crate) struct Context {
     pub(crate) root: PathBuf,
     /// Scratch directory of this call. It is readable by every user, because some checks run as `nobody`.
     pub(crate) work: PathBuf,
+    /// `cargo xtask extended`: only the programs that have an `extended:` key, at their full size.
+    pub(crate) extended: bool,
     /// Results so far.
     pub(crate) report: Report,
     filter: Option<String>,
@@ -22,7 +24,7 @@ impl Context {
         let work = std::env::temp_dir().join(format!("brkmap-test-{}", std::process::id()));
         std::fs::create_dir(&work).map_err(|e| format!("cannot create {}: {e}; set TMPDIR", work.display()))?;
         allow_everyone(&work)?;
-        Ok(Self { root, work, report: Report::default(), filter, library: None })
+        Ok(Self { root, work, extended: false, report: Report::default(), filter, library: None })
     }
 
     /// Whether the check `group/name` was asked for.

@@ -15,10 +15,13 @@
 //! | `preload` | companion libraries (`lib_*.c`) to preload behind the library |
 //! | `user` | `nobody`: run as that user when the caller is root |
 //! | `env` | `NAME=value` for the run |
+//! | `extended` | `NAME=value …`: the full size, for `cargo xtask extended`; the test command runs the program without |
 //! | `inject` | fault programs: `call=ERROR …`, each such call of the library fails in turn |
+//! | `inject-always` | the same, all such calls of the library fail |
 //! | `programs` | scripts: executables that must have been seen with the right malloc |
 //! | `own-malloc` | scripts: executables that bring their own malloc; the library need only be loaded |
 //! | `baseline` | scripts: what the glibc run preloads |
+//! | `calls`, `calls-glibc`, `calls-brkmap` | programs under strace: which calls for memory each phase makes (`calls.rs`) |
 
 use std::path::Path;
 use std::time::Duration;
@@ -34,10 +37,15 @@ const KEYS: &[&str] = &[
     "preload",
     "user",
     "env",
+    "extended",
     "programs",
     "own-malloc",
     "baseline",
     "inject",
+    "inject-always",
+    "calls",
+    "calls-glibc",
+    "calls-brkmap",
 ];
 
 /// The parsed comment.

@@ -9,19 +9,29 @@ use std::process::Command;
 ///
 /// The copy is called `libbrkmap.so`, as it is when installed; it is the same file byte for byte.
 pub(crate) fn build(context: &Context) -> Result<PathBuf, String> {
-    let mut cargo = cargo(&context.root);
-    process::shown(cargo.args(["build", "--release", "--locked", "-p", "brkmap-cli"]))?;
-    let command = target_directory(&context.root).join("release/brkmap");
-    let output = Command::new(&command)
-        .arg("lib-path")
-        .output()
-        .map_err(|e| format!("cannot start {}: {e}", command.display()))?;
+    let command = build_command(&context.root)?;
+    copy(context, &of_command(&command, None)?)
+}
+
+/// Builds the command in release mode; its path.
+pub(crate) fn build_command(root: &Path) -> Result<PathBuf, String> {
+    process::shown(cargo(root).args(["build", "--release", "--locked", "-p", "brkmap-cli"]))?;
+    Ok(target_directory(root).join("release/brkmap"))
+}
+
+/// The library that a command carries, unpacked into `cache`, or where the command puts it by itself.
+pub(crate) fn of_command(command: &Path, cache: Option<&Path>) -> Result<PathBuf, String> {
+    let mut asking = Command::new(command);
+    if let Some(cache) = cache {
+        asking.env("XDG_CACHE_HOME", cache);
+    }
+    let output = asking.arg("lib-path").output().map_err(|e| format!("cannot start {}: {e}", command.display()))?;
     let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !output.status.success() || path.is_empty() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(format!("`{} lib-path` failed ({}): {}", command.display(), output.status, why.trim()));
     }
-    copy(context, Path::new(&path))
+    Ok(path.into())
 }
 
 /// Copies a library to where every user may read it.

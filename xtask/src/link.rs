@@ -76,11 +76,16 @@ fn prepare(context: &mut Context) -> Result<(PathBuf, PathBuf), String> {
     context.library()?;
     let libraries = context.scratch("lib")?;
     archive::build(&context.root, &libraries)?;
+    Ok((libraries, rust_packages(context)?))
+}
+
+/// Builds the Rust packages of `tests/link/rust`; where they are.
+pub(crate) fn rust_packages(context: &Context) -> Result<PathBuf, String> {
     let rust = library::target_directory(&context.root).join("link");
     let mut cargo = library::cargo(&context.root.join("tests/link/rust"));
     cargo.args(["build", "--release", "--locked", "--target-dir"]).arg(&rust);
     process::shown(&mut cargo)?;
-    Ok((libraries, rust.join("release")))
+    Ok(rust.join("release"))
 }
 
 /// The archive defines what the library exports and nothing else, in one object, and needs libc alone.

@@ -5,24 +5,33 @@
 //!                                            everything that has to hold, in one order; exit 1 if anything does not
 //! cargo xtask instructions [--no-install] [--library PATH] [FILTER]
 //!                                            instructions of real programs against glibc, under callgrind
-//! cargo xtask soak                           the model test at length (BRKMAP_MODEL_OPS, BRKMAP_MODEL_SEED)
+//! cargo xtask soak [OPERATIONS [FIRST_SEED]] the model test at length: 10^9 operations, all processors
+//! cargo xtask extended [--no-install] [--library PATH] [FILTER]
+//!                                            the programs that have a full size (`extended:`), at that size; minutes each
 //! cargo xtask bench ARGS…                    the benchmark runner
+//! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
+//! cargo xtask install --prefix DIR [--destdir DIR]
+//!                                            library, header, pkg-config and CMake files, command
 //! ```
 //!
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
-//! `lib-path` names the one library that everything after it uses), the library's symbols, the C behaviour programs, the
-//! fault programs, the ways of linking, the real programs, and library and command beside other tools. `FILTER` is a
-//! substring of a check's name as the output shows it (`c/errno`, `programs/git`).
+//! `lib-path` names the one library that everything after it uses), the library's symbols, the machine code of its fast
+//! paths, the C behaviour programs, the fault programs, the programs whose calls are traced, the ways of linking, the real
+//! programs, and library and command beside other tools. `FILTER` is a substring of a check's name as the output shows it
+//! (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
 
 mod archive;
 mod behaviour;
 mod beside;
+mod calls;
 mod context;
 mod faults;
+mod golden;
 mod header;
+mod install;
 mod instructions;
 mod library;
 mod link;
@@ -38,9 +47,12 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FILTER]
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
-       cargo xtask soak
+       cargo xtask soak [OPERATIONS [FIRST_SEED]]
+       cargo xtask extended [--no-install] [--library PATH] [FILTER]
        cargo xtask bench [ARGS…]
-       cargo xtask archive [--out DIR]";
+       cargo xtask golden
+       cargo xtask archive [--out DIR]
+       cargo xtask install --prefix DIR [--destdir DIR]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -49,9 +61,12 @@ fn main() -> ExitCode {
     let done = match verb.as_deref() {
         Some("test") => with_context(&rest, test),
         Some("instructions") => with_context(&rest, instructions::run),
-        Some("soak") => rust_checks::soak(),
+        Some("extended") => with_context(&rest, extended),
+        Some("soak") => rust_checks::soak(&rest),
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
+        Some("golden") => with_context(&rest, golden::write),
+        Some("install") => install::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -96,11 +111,21 @@ fn options(args: &[String]) -> Result<Options, String> {
 fn test(context: &mut Context) -> Result<bool, String> {
     rust_checks::run(context);
     symbols::run(context);
+    golden::run(context);
     behaviour::run(context);
     faults::run(context);
+    calls::run(context);
     link::run(context);
     programs::run(context);
     beside::run(context);
+    context.report.finish()
+}
+
+/// What is too long for every day.
+fn extended(context: &mut Context) -> Result<bool, String> {
+    context.extended = true;
+    behaviour::run(context);
+    faults::run(context);
     context.report.finish()
 }
 
@@ -114,4 +139,20 @@ fn with_context(args: &[String], task: fn(&mut Context) -> Result<bool, String>)
         .and_then(|()| task(&mut context));
     context.clean();
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn what_the_checklist_names_exists() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+        let text = std::fs::read_to_string(tests.join("CHECKLIST.md")).unwrap();
+        let links: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert!(links.len() > 50, "only {} links found: the search is broken", links.len());
+        let missing: Vec<_> = links.iter().filter(|link| !tests.join(link).exists()).collect();
+        assert!(missing.is_empty(), "tests/CHECKLIST.md names files that do not exist: {missing:?}");
+        assert!(!text.contains("- [ ]"), "a row is not done");
+    }
 }

@@ -36,7 +36,7 @@ fn prepare(context: &mut Context) -> Result<Bench, String> {
     let library = context.library()?;
     let libraries = context.scratch("lib")?;
     let sources = context.root.join("tests/tools");
-    let bench = Bench { work: context.scratch("programs")?, libraries, library, sources };
+    let bench = Bench { work: context.scratch("programs")?, libraries, library, sources, extended: false };
     let witness = bench.libraries.join("witness.so");
     behaviour::compile(&bench, &bench.sources.join("witness.c"), &witness, &["-shared", "-fPIC"])?;
     Ok(bench)

@@ -45,11 +45,18 @@ pub(crate) fn run(context: &mut Context) {
     }
 }
 
-/// The model test at length.
-pub(crate) fn soak() -> Result<bool, String> {
+/// The model test at length: `[OPERATIONS [FIRST_SEED]]`, else what the environment says, else 10^9 from seed 1 on.
+pub(crate) fn soak(args: &[String]) -> Result<bool, String> {
     let mut cargo = cargo(root()?);
     cargo.args(["test", "--locked", "--release", "-p", "brkmap-core", "--test", "model", "--", "--nocapture"]);
-    if std::env::var_os("BRKMAP_MODEL_OPS").is_none() {
+    cargo.args(["--exact", "the_heap_is_what_the_model_says"]);
+    if args.len() > 2 {
+        return Err("usage: cargo xtask soak [OPERATIONS [FIRST_SEED]]".into());
+    }
+    for (name, value) in ["BRKMAP_MODEL_OPS", "BRKMAP_MODEL_SEED"].into_iter().zip(args) {
+        cargo.env(name, value);
+    }
+    if args.is_empty() && std::env::var_os("BRKMAP_MODEL_OPS").is_none() {
         cargo.env("BRKMAP_MODEL_OPS", "1000000000");
     }
     process::shown(&mut cargo).map(|()| true)

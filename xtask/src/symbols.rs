@@ -1,4 +1,4 @@
-//! What the library's ELF headers promise: exactly the symbols of malloc, bound at start, never unloaded, a word of TLS.
+//! What the library's ELF headers promise: exactly the symbols of malloc and of `brkmap.h`, bound at start, never unloaded, a word of TLS.
 
 use crate::context::Context;
 use crate::report::Outcome;
@@ -28,6 +28,9 @@ const PUBLIC: &[&str] = &[
     "malloc_info",
     "mallinfo",
     "mallinfo2",
+    "brkmap_stats_get",
+    "brkmap_stats_print",
+    "brkmap_ctl",
 ];
 
 /// The most thread-local bytes: a library loaded late lives off the loader's small reserve.

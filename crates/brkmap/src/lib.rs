@@ -7,7 +7,7 @@
 //! fn main() {
 //!     let words: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
 //!     assert_eq!(words[999], "999");
-//!     assert!(brkmap::stats().live > 0);
+//!     assert!(brkmap::stats().allocated > 0);
 //! }
 //! ```
 //!
@@ -29,8 +29,9 @@ mod platform;
 
 use core::alloc::{GlobalAlloc, Layout};
 
-pub use brkmap_core::Stats;
-use brkmap_core::{Request, classes};
+pub use brkmap_core::{ClassRow, Figures as Stats, HeapRow};
+use brkmap_core::{HEAP_BATCH, Request, classes};
+pub use brkmap_sys::{Calls, SystemCall};
 pub use brkmap_toolbox as toolbox;
 
 use platform::ENGINE;
@@ -46,9 +47,40 @@ impl BrkMap {
     }
 }
 
-/// A census of the heap.
+/// The figures of the heap, in bytes: what is live, what is in memory and why (`docs/STATISTICS.md`). Looks at every block of
+/// the heap.
 pub fn stats() -> Stats {
-    ENGINE.stats()
+    ENGINE.figures()
+}
+
+/// Number of size classes.
+pub const CLASSES: usize = classes::CLASSES;
+
+/// The rows of the size classes, each at its own number.
+pub fn class_rows() -> [ClassRow; CLASSES] {
+    let mut rows = [ClassRow::default(); CLASSES];
+    ENGINE.class_rows(&mut rows);
+    rows
+}
+
+/// The rows of the heaps, in the order in which they were made: one for each thread that allocates, and those that wait for
+/// the next thread. Each item is taken when it is asked for.
+pub fn heap_rows() -> impl Iterator<Item = HeapRow> {
+    let (mut rows, mut first, mut at, mut count) = ([HeapRow::default(); HEAP_BATCH], 0, HEAP_BATCH, HEAP_BATCH);
+    core::iter::from_fn(move || {
+        if at == count && count == HEAP_BATCH {
+            count = ENGINE.heap_rows(first, &mut rows);
+            (first, at) = (first + HEAP_BATCH, 0);
+        }
+        let row = rows[..count].get(at).copied();
+        at += row.is_some() as usize;
+        row
+    })
+}
+
+/// How often a system call was made for this program's engine.
+pub fn calls(call: SystemCall) -> Calls {
+    ENGINE.calls(call)
 }
 
 /// Returns everything returnable to the kernel, but `pad` bytes at the top of the program break. `true`: something went.

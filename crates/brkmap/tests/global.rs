@@ -78,14 +78,39 @@ fn pattern(seed: usize, at: usize) -> u8 {
 
 #[test]
 fn blocks_are_counted() {
-    let before = brkmap::stats().live;
+    let before = brkmap::stats().allocated;
     let held: Vec<Filled> = (0..1000).map(|n| Filled::new(1000, 8, n)).collect();
-    let during = brkmap::stats().live;
+    let during = brkmap::stats().allocated;
     // Other tests run beside this one and free theirs meanwhile; a million bytes are more than they hold at once.
     assert!(
         during > before.saturating_sub(500_000) + 500_000,
         "{before} bytes live before, {during} with a million more"
     );
+    drop(held);
+}
+
+#[test]
+fn figures_and_rows_agree() {
+    let held: Vec<Filled> = (0..300).map(|n| Filled::new(20_000, 8, n)).collect();
+    let large = vec![1u8; 3 << 20];
+    let figures = brkmap::stats();
+    assert_eq!(figures.mapped, figures.active + figures.retained + figures.metadata, "{figures:?}");
+    let parts = figures.resident_allocated
+        + figures.resident_thread_cache
+        + figures.pinned
+        + figures.returnable
+        + figures.resident_metadata;
+    assert_eq!(figures.resident, parts, "{figures:?}");
+    assert!(figures.allocated >= 300 * 20_000 + large.len() as u64 && figures.direct >= 1, "{figures:?}");
+    assert!(!figures.is_estimated && figures.resident_metadata > 0, "{figures:?}");
+    // All blocks of this size are this test's.
+    let rows = brkmap::class_rows();
+    let mine = rows.iter().find(|row| row.size == 20_480).expect("a class of 20 KiB");
+    assert_eq!((mine.blocks, mine.live), (300, 300 * 20_480), "{mine:?}");
+    assert!(mine.pages >= mine.live + mine.free && mine.thread_cache <= mine.free, "{mine:?}");
+    let heaps: Vec<brkmap::HeapRow> = brkmap::heap_rows().collect();
+    assert!(heaps.len() as u64 >= figures.heaps && heaps.iter().any(|heap| heap.live >= mine.live), "{heaps:?}");
+    assert!(brkmap::calls(brkmap::SystemCall::Mmap).made > 0);
     drop(held);
 }
 

@@ -64,8 +64,19 @@ exported! {
     /// Resizes a block, keeping its contents up to the smaller size. Null block: malloc. Size 0: frees, null (glibc).
     /// Null and ENOMEM: the block is as it was.
     fn realloc / __libc_realloc (block: *mut u8, bytes: usize) -> *mut u8 {
-        // SAFETY: realloc's contract.
-        unsafe { resize(block, Request::plain(bytes)) }
+        if block.is_null() {
+            return ENGINE.allocate(bytes);
+        }
+        if bytes == 0 {
+            // SAFETY: the caller gives the block up.
+            unsafe { ENGINE.free(block) };
+            return core::ptr::null_mut();
+        }
+        match Request::plain(bytes) {
+            // SAFETY: realloc's contract.
+            Ok(request) => unsafe { ENGINE.reallocate(block, request) },
+            Err(refusal) => errno::refused(refusal),
+        }
     }
 }
 
@@ -104,22 +115,6 @@ exported! {
             Ok(request) => unsafe { memalign(request.align, request.bytes) },
             Err(refusal) => errno::refused(refusal),
         }
-    }
-}
-
-/// The `realloc` family, with a request that may have been refused.
-#[inline]
-unsafe fn resize(block: *mut u8, request: Result<Request, Refusal>) -> *mut u8 {
-    match request {
-        Ok(request) if block.is_null() => ENGINE.allocate(request.bytes),
-        Ok(request) if request.bytes == 0 => {
-            // SAFETY: the caller gives the block up.
-            unsafe { ENGINE.free(block) };
-            core::ptr::null_mut()
-        }
-        // SAFETY: realloc's contract.
-        Ok(request) => unsafe { ENGINE.reallocate(block, request) },
-        Err(refusal) => errno::refused(refusal),
     }
 }
 

@@ -27,14 +27,14 @@ unsafe extern "C" {
 /// `show_stats` is on.
 static SHOW_STATS: AtomicBool = AtomicBool::new(false);
 
-/// Writes the census when the program ends by `exit`, if it was asked for.
+/// Writes the statistics when the program ends by `exit`, if it was asked for.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = {
     extern "C" fn at_exit() {
         if SHOW_STATS.load(Relaxed) {
             Linux.write_error(Line::at_exit(Linux.process_id()).bytes());
-            crate::info::malloc_stats();
+            crate::report::to_stderr(0);
         }
     }
     at_exit

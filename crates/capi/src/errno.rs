@@ -4,6 +4,10 @@ use core::ffi::c_int;
 
 use brkmap_core::Refusal;
 
+/// Cannot be set.
+pub(crate) const EPERM: c_int = 1;
+/// No such name.
+pub(crate) const ENOENT: c_int = 2;
 /// No memory, or no such size.
 pub(crate) const ENOMEM: c_int = 12;
 /// No such alignment or option.

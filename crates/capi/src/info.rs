@@ -1,14 +1,16 @@
 //! What the heap says of itself: `mallinfo`, `mallinfo2`, `malloc_stats`, `malloc_info`.
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::{self, Write};
 
-use brkmap_core::Stats;
+use brkmap_core::classes::{CLASSES, SIZES};
+use brkmap_core::{FreeBlocks, FreeRuns, Pool, Stats};
 use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
 
 use crate::errno::EINVAL;
 use crate::platform::ENGINE;
+use crate::text::Out;
 
 macro_rules! mallinfo {
     ($name:ident, $word:ty) => {
@@ -76,85 +78,114 @@ pub extern "C" fn __libc_mallinfo() -> mallinfo_t {
     mallinfo()
 }
 
-/// Text on the stack, written with one call: nothing here allocates or is a cancellation point.
-struct Buffer {
-    text: [u8; 1536],
-    length: usize,
+/// What the report calls a pool: glibc's arena 0 is on the program break, its others are mappings. Regions are shown once
+/// there were any.
+fn pools(stats: &Stats) -> impl Iterator<Item = (usize, Pool)> {
+    let mut pools = stats.pools;
+    // Where the break serves, the heaps are beside it, as glibc's caches are in its arena.
+    pools[0].owned += stats.heaps;
+    pools[0].owned_peak += stats.heaps;
+    pools[0].live += stats.heaps;
+    pools.into_iter().enumerate().filter(|(number, pool)| *number == 0 || pool.owned_peak != 0)
 }
 
-impl Buffer {
-    fn new() -> Buffer {
-        Buffer { text: [0; 1536], length: 0 }
-    }
-}
-
-impl Write for Buffer {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.text.len() - self.length;
-        let part = &text.as_bytes()[..text.len().min(room)];
-        self.text[self.length..self.length + part.len()].copy_from_slice(part);
-        self.length += part.len();
-        Ok(())
-    }
-}
-
-/// Writes the census to stderr, in glibc's words.
+/// Writes the census to stderr, in glibc's words. No cancellation point.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let stats = census();
-    let mut text = Buffer::new();
+    let stats = ENGINE.stats();
+    let mut write = |part: &CStr| Linux.write_error(part.to_bytes());
+    let mut out = Out::new(&mut write);
+    for (number, pool) in pools(&stats) {
+        let _ =
+            write!(out, "Arena {number}:\nsystem bytes     = {:10}\nin use bytes     = {:10}\n", pool.owned, pool.live);
+    }
+    let (owned, live) = (stats.owned + stats.heaps, stats.live + stats.heaps);
     let _ = write!(
-        text,
-        "Arena 0:\nsystem bytes     = {:10}\nin use bytes     = {:10}\n\
-         Total (incl. mmap):\nsystem bytes     = {:10}\nin use bytes     = {:10}\n\
+        out,
+        "Total (incl. mmap):\nsystem bytes     = {:10}\nin use bytes     = {:10}\n\
          max mmap regions = {:10}\nmax mmap bytes   = {:10}\n",
-        stats.owned,
-        stats.live,
-        stats.owned + stats.mapped,
-        stats.live + stats.mapped,
+        owned + stats.mapped,
+        live + stats.mapped,
         stats.mappings_peak,
         stats.mapped_peak,
     );
-    Linux.write_error(&text.text[..text.length]);
+    out.flush();
 }
 
 unsafe extern "C" {
     fn fputs(text: *const c_char, stream: *mut c_void) -> c_int;
 }
 
-/// Writes the census to a stream as glibc's XML, version 1. `options` must be 0, else EINVAL is returned.
+/// Writes the census to a stream as glibc's XML, version 1. `options` must be 0, else EINVAL is returned. Where writing is
+/// a cancellation point, no lock of ours is held.
+///
+/// # Safety
+/// `stream` is open for writing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_int {
     if options != 0 {
         return EINVAL;
     }
-    let stats = census();
-    let free = stats.owned.saturating_sub(stats.live);
-    let pieces = stats.free_pieces;
-    let mut text = Buffer::new();
-    let heap = |text: &mut Buffer| {
-        write!(
-            text,
-            "<total type=\"fast\" count=\"0\" size=\"0\"/>\n<total type=\"rest\" count=\"{pieces}\" size=\"{free}\"/>\n"
-        )
+    let mut free = [[0; CLASSES]; 2];
+    let stats = ENGINE.stats_with_free(&mut free);
+    let mut write = |part: &CStr| {
+        // SAFETY: [caller-memory] malloc_info's contract; the part is a string.
+        unsafe { fputs(part.as_ptr(), stream) };
     };
-    let system = |text: &mut Buffer| {
-        let owned = stats.owned;
-        write!(
-            text,
-            "<system type=\"current\" size=\"{owned}\"/>\n<system type=\"max\" size=\"{owned}\"/>\n\
-             <aspace type=\"total\" size=\"{owned}\"/>\n<aspace type=\"mprotect\" size=\"{owned}\"/>\n"
-        )
-    };
-    let _ = write!(text, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
-    let _ = heap(&mut text);
-    let _ = system(&mut text);
-    let _ = writeln!(text, "</heap>");
-    let _ = heap(&mut text);
-    let _ = writeln!(text, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", stats.mappings, stats.mapped);
-    let _ = system(&mut text);
-    let _ = write!(text, "</malloc>\n\0");
-    // SAFETY: malloc_info's contract: a stream open for writing; the text ends with a zero byte and fits the buffer.
-    unsafe { fputs(text.text.as_ptr().cast(), stream) };
+    let mut out = Out::new(&mut write);
+    let _ = info_text(&mut out, &stats, &free);
+    out.flush();
     0
+}
+
+fn info_text(out: &mut dyn Write, stats: &Stats, free: &FreeBlocks) -> fmt::Result {
+    writeln!(out, "<malloc version=\"1\">")?;
+    let mut sum = Pool::default();
+    for (number, pool) in pools(stats) {
+        writeln!(out, "<heap nr=\"{number}\">\n<sizes>")?;
+        sizes_text(out, &free[number], &pool.free_runs)?;
+        writeln!(out, "</sizes>")?;
+        total_text(out, &pool)?;
+        system_text(out, &pool)?;
+        if number != 0 {
+            writeln!(out, "<aspace type=\"subheaps\" size=\"1\"/>")?;
+        }
+        writeln!(out, "</heap>")?;
+        sum.owned += pool.owned;
+        sum.owned_peak += pool.owned_peak;
+        sum.live += pool.live;
+        sum.free_pieces += pool.free_pieces;
+    }
+    total_text(out, &sum)?;
+    writeln!(out, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", stats.mappings, stats.mapped)?;
+    system_text(out, &sum)?;
+    writeln!(out, "</malloc>")
+}
+
+/// Free blocks by class: `from` and `to` are the requests that such a block serves. Free slices stand where glibc has its
+/// unsorted chunks.
+fn sizes_text(out: &mut dyn Write, free: &[u32; CLASSES], runs: &FreeRuns) -> fmt::Result {
+    for (class, &count) in free.iter().enumerate().filter(|(_, count)| **count != 0) {
+        let to = SIZES[class];
+        let from = SIZES.iter().filter(|size| **size < to).max().map_or(1, |smaller| smaller + 1);
+        let total = u64::from(count) * u64::from(to);
+        writeln!(out, "  <size from=\"{from}\" to=\"{to}\" total=\"{total}\" count=\"{count}\"/>")?;
+    }
+    if runs.count != 0 {
+        let FreeRuns { count, bytes, shortest, longest } = *runs;
+        writeln!(out, "  <unsorted from=\"{shortest}\" to=\"{longest}\" total=\"{bytes}\" count=\"{count}\"/>")?;
+    }
+    Ok(())
+}
+
+fn total_text(out: &mut dyn Write, pool: &Pool) -> fmt::Result {
+    let (count, size) = (pool.free_pieces, pool.owned - pool.live);
+    writeln!(out, "<total type=\"fast\" count=\"0\" size=\"0\"/>")?;
+    writeln!(out, "<total type=\"rest\" count=\"{count}\" size=\"{size}\"/>")
+}
+
+fn system_text(out: &mut dyn Write, pool: &Pool) -> fmt::Result {
+    let Pool { owned, owned_peak, .. } = *pool;
+    writeln!(out, "<system type=\"current\" size=\"{owned}\"/>\n<system type=\"max\" size=\"{owned_peak}\"/>")?;
+    writeln!(out, "<aspace type=\"total\" size=\"{owned}\"/>\n<aspace type=\"mprotect\" size=\"{owned}\"/>")
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::Duration;
 
 /// Memory of a live process.
 struct ProcessMemory {
@@ -71,24 +72,30 @@ impl Collector {
         self.executable(tid).is_some_and(|executable| executable.is_tracer(&name))
     }
 
+    /// As [`Collector::snapshot`]; where the kernel refuses the memory, what everybody may know of the process.
+    pub(crate) fn look(&mut self, tid: i32) -> io::Result<Snapshot> {
+        match self.snapshot(tid) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => outline(tid),
+            result => result,
+        }
+    }
+
     /// All facts of a process, through any of its threads that still has the memory.
     pub(crate) fn snapshot(&mut self, tid: i32) -> io::Result<Snapshot> {
         let status = status(tid)?;
         let mappings = smaps::parse(&text(tid, "smaps")?);
         let stat = stat::parse(&text(tid, "stat")?).unwrap_or_default();
-        let words = |file| -> Vec<String> {
-            let text = text(tid, file).unwrap_or_default();
-            text.split_terminator('\0').map(str::to_owned).collect()
-        };
         let exe = fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
-        let preload = words("environ").into_iter().find_map(|v| v.strip_prefix("LD_PRELOAD=").map(str::to_owned));
+        let preload = words(tid, "environ").into_iter().find_map(|v| v.strip_prefix("LD_PRELOAD=").map(str::to_owned));
         let mut snapshot = Snapshot {
             status,
             stat,
+            started_ms: started_ms(&stat),
             exe: exe.to_string_lossy().into_owned(),
-            command: words("cmdline"),
+            command: words(tid, "cmdline"),
             preload,
             executable: self.executable(tid),
+            unreadable: false,
             mappings,
             heaps: Vec::new(),
             heap_error: None,
@@ -99,6 +106,29 @@ impl Collector {
         snapshot.heap_error = damage.map(|damage| damage.to_string());
         Ok(snapshot)
     }
+}
+
+/// What is not kept from anybody: status, times, command line.
+fn outline(tid: i32) -> io::Result<Snapshot> {
+    let status = status(tid)?;
+    let stat = stat::parse(&text(tid, "stat")?).unwrap_or_default();
+    let exe = status.name.clone();
+    Ok(Snapshot { status, stat, exe, command: words(tid, "cmdline"), unreadable: true, ..Snapshot::default() })
+}
+
+/// The strings of a file that ends each with a zero byte.
+fn words(tid: i32, file: &str) -> Vec<String> {
+    let text = text(tid, file).unwrap_or_default();
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// When a process began, on CLOCK_MONOTONIC, which stands still while the machine sleeps; the kernel tells it on
+/// CLOCK_BOOTTIME, which does not.
+fn started_ms(stat: &stat::Stat) -> Option<u64> {
+    let since_boot = Duration::from_millis(stat.start_ticks * 1000 / os::ticks_per_second());
+    let awake = os::clock(libc::CLOCK_MONOTONIC)?;
+    let asleep = os::clock(libc::CLOCK_BOOTTIME)?.saturating_sub(awake);
+    since_boot.checked_sub(asleep).filter(|_| stat.start_ticks > 0).map(|started| started.as_millis() as u64)
 }
 
 /// A reader of the page table: fills `out` with the entries from an address on.

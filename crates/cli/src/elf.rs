@@ -2,13 +2,14 @@
 
 use crate::model::snapshot::Executable;
 use object::elf;
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
-type Header = elf::FileHeader64<object::Endianness>;
+type Header32 = elf::FileHeader32<object::Endianness>;
+type Header64 = elf::FileHeader64<object::Endianness>;
 
 /// Reads the facts of an open executable. A file that is no ELF yields the facts of an empty one.
 pub(crate) fn inspect(mut file: File) -> io::Result<Executable> {
@@ -21,9 +22,11 @@ pub(crate) fn inspect(mut file: File) -> io::Result<Executable> {
         is_32_bit: got >= 5 && identification.starts_with(b"\x7fELF") && identification[4] == elf::ELFCLASS32,
         ..Executable::default()
     };
-    if !facts.is_32_bit {
-        // Reads only the tables, not the whole file: browsers have executables of 200 MB.
-        read_tables(&ReadCache::new(file), &mut facts);
+    // Reads only the tables, not the whole file: browsers have executables of 200 MB.
+    let data = ReadCache::new(file);
+    match facts.is_32_bit {
+        true => read_tables::<Header32, _>(&data, &mut facts),
+        false => read_tables::<Header64, _>(&data, &mut facts),
     }
     Ok(facts)
 }
@@ -33,17 +36,28 @@ fn has_capabilities(file: &File) -> bool {
     crate::os::has_attribute(file.as_raw_fd(), c"security.capability")
 }
 
-fn read_tables<'data, R: ReadRef<'data>>(data: R, facts: &mut Executable) {
-    let Ok(file) = ElfFile64::<object::Endianness, R>::parse(data) else { return };
+/// Whether a segment holds the note that Go's linker writes: it is there without section headers too.
+fn has_go_note<'data, S: ProgramHeader, R: ReadRef<'data>>(segment: &S, endian: S::Endian, data: R) -> bool {
+    let Ok(Some(mut notes)) = segment.notes(endian, data) else { return false };
+    std::iter::from_fn(|| notes.next().ok().flatten()).any(|note| note.name() == b"Go")
+}
+
+fn read_tables<'data, H, R>(data: R, facts: &mut Executable)
+where
+    H: FileHeader<Endian = object::Endianness>,
+    R: ReadRef<'data>,
+{
+    let Ok(file) = ElfFile::<'data, H, R>::parse(data) else { return };
     let endian = file.endian();
-    let header: &Header = file.elf_header();
+    let header = file.elf_header();
     let Ok(segments) = header.program_headers(endian, data) else { return };
     let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, data).ok().flatten());
     match interpreter {
         Some(path) => facts.interpreter = String::from_utf8_lossy(path).trim_end_matches('\0').to_owned(),
         None => facts.is_static = true,
     }
-    facts.is_go = file.sections().any(|section| matches!(section.name(), Ok(".go.buildinfo")));
+    facts.is_go = file.sections().any(|section| matches!(section.name(), Ok(".go.buildinfo")))
+        || segments.iter().any(|segment| has_go_note(segment, endian, data));
     for symbol in file.dynamic_symbols() {
         match symbol.name() {
             Ok("malloc") if symbol.is_definition() && symbol.is_global() => facts.exports_malloc = true,

@@ -7,8 +7,18 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+/// Signals that somebody sends to brkmap and means for the program.
+const FORWARDED: [i32; 6] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 /// Signals that brkmap handles itself while a program runs; the rest keep their default.
-const BLOCKED: [i32; 3] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGHUP];
+const BLOCKED: [i32; 1 + FORWARDED.len()] = {
+    let mut all = [libc::SIGCHLD; 1 + FORWARDED.len()];
+    let mut index = 0;
+    while index < FORWARDED.len() {
+        all[index + 1] = FORWARDED[index];
+        index += 1;
+    }
+    all
+};
 /// Signals of the terminal reach the program because it is in the same process group; brkmap outlives them. SIGCHLD may
 /// have been ignored by whoever started brkmap; then the kernel would throw the program's exit status away.
 const CHANGED: [(i32, libc::sighandler_t); 6] = [
@@ -67,6 +77,18 @@ impl Signals {
         Signals { mask, actions }
     }
 
+    /// Throws away what was sent when the program had ended: brkmap still has to report.
+    pub(crate) fn drop_pending(&self) {
+        for signal in FORWARDED {
+            let mut old = action(libc::SIG_DFL);
+            // SAFETY: [valid-out-pointer] both actions live on this frame. To ignore a signal drops it where it waits.
+            unsafe {
+                libc::sigaction(signal, &action(libc::SIG_IGN), &mut old);
+                libc::sigaction(signal, &old, std::ptr::null_mut());
+            }
+        }
+    }
+
     /// Gives the signals back as they were. Async-signal-safe: the forked child calls it before exec.
     pub(crate) fn restore(&self) {
         for ((signal, _), old) in CHANGED.iter().zip(&self.actions) {
@@ -121,10 +143,10 @@ pub(crate) fn wait_for_signal(limit: Duration) -> Woken {
     let signal = unsafe { libc::sigtimedwait(&set_of(&BLOCKED), info.as_mut_ptr(), &time) };
     match signal {
         libc::SIGCHLD => Woken::Child,
-        libc::SIGTERM | libc::SIGHUP => {
+        signal if FORWARDED.contains(&signal) => {
             // SAFETY: [plain-data] zeroed above and filled by the kernel.
             let code = unsafe { info.assume_init() }.si_code;
-            // The kernel's own SIGHUP (the terminal went away) reached the program as well.
+            // What the kernel sends (a key, a terminal that went away) reached the program as well.
             if code <= 0 { Woken::Forward(signal) } else { Woken::Timeout }
         }
         _ => Woken::Timeout,
@@ -147,6 +169,17 @@ pub(crate) fn stop_self() {
 pub(crate) fn process_group(pid: i32) -> i32 {
     // SAFETY: [no-memory] getpgid touches no memory of ours.
     unsafe { libc::getpgid(pid) }
+}
+
+/// Whether brkmap is the foreground job of a shell that does job control: it has a process group of its own, and the
+/// terminal is that group's.
+pub(crate) fn is_foreground_job() -> bool {
+    use std::os::fd::AsRawFd;
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
+    // SAFETY: [no-memory] neither call touches memory of ours.
+    let (parent, foreground) = unsafe { (libc::getppid(), libc::tcgetpgrp(terminal.as_raw_fd())) };
+    let own = process_group(0);
+    foreground == own && process_group(parent) != own
 }
 
 /// The user brkmap acts for.
@@ -196,6 +229,14 @@ pub(crate) fn sealed_memory_file(name: &std::ffi::CStr, bytes: &[u8]) -> io::Res
 pub(crate) fn has_attribute(fd: i32, name: &std::ffi::CStr) -> bool {
     // SAFETY: [no-memory] a null buffer of length 0 only asks for the size.
     unsafe { libc::fgetxattr(fd, name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
+}
+
+/// The time of a clock.
+pub(crate) fn clock(id: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: [valid-out-pointer] the time lives on this frame.
+    let ok = unsafe { libc::clock_gettime(id, &mut time) } == 0;
+    ok.then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// Clock ticks per second, the unit of times in `/proc/PID/stat`.

@@ -19,7 +19,7 @@ use brkmap_wire::Counter;
 use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
-use crate::geometry::{RUN_SLICES_MAX, SLICE, slice_of};
+use crate::geometry::{RUN_SLICES_MAX, SLICE};
 use crate::heap::{Bin, Heap, no_block};
 use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
 use crate::policy::Mechanism;
@@ -29,6 +29,9 @@ use crate::request::{MIN_ALIGN, Request};
 #[cold]
 #[inline(always)]
 fn rare() {}
+
+/// Up to this many bytes are zeroed without asking whether they are zero: their OS page is touched by the link anyway.
+const SMALL_ZEROED: usize = 1024;
 
 /// Shall the block read as zero?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +45,7 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     pub fn allocate(&self, bytes: usize) -> *mut u8 {
         if bytes <= SMALL_MAX {
-            let bins = &self.platform.heap().bins;
-            // SAFETY: [class-range] the offset of a small class's bin.
-            let bin = unsafe { &*(&raw const *bins).byte_add(classes::small_offset(bytes)).cast::<Bin>() };
-            self.allocate_from(in_register(bin), bytes, || classes::of_small(bytes))
+            self.allocate_from(classes::small_offset(bytes), bytes)
         } else {
             self.allocate_more(bytes)
         }
@@ -58,22 +58,24 @@ impl<P: Platform> Engine<P> {
     /// [`classes::CLASSES`].
     #[inline(always)]
     pub unsafe fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
-        // SAFETY: [class-range] promised by the caller.
-        let bin = in_register(unsafe { self.platform.heap().bins.get_unchecked(class) });
-        self.allocate_from(bin, bytes, || class)
+        self.allocate_from(class * size_of::<Bin>(), bytes)
     }
 
-    /// A block of a bin; `class` is asked for on the slow path only.
+    /// A block of the small class ([class-range]) whose bin lies `offset` bytes behind the first.
     #[inline(always)]
-    fn allocate_from(&self, bin: &Bin, bytes: usize, class: impl FnOnce() -> usize) -> *mut u8 {
+    fn allocate_from(&self, offset: usize, bytes: usize) -> *mut u8 {
+        let heap = self.platform.heap();
+        // SAFETY: [class-range] the offset is that of a class's bin.
+        let bin = in_register(unsafe { &*(&raw const heap.bins).byte_add(offset).cast::<Bin>() });
         let mut block = bin.list.load(Relaxed);
         if block.is_null() {
             rare();
-            // SAFETY: [bin-page].
-            let page = unsafe { &*bin.page.load(Relaxed) };
+            let class = offset / size_of::<Bin>();
+            // SAFETY: [class-range]; [bin-page].
+            let page = unsafe { &*heap.current.get_unchecked(class).load(Relaxed) };
             block = page.local.load(Relaxed);
             if block.is_null() {
-                return self.allocate_slow(bytes, class());
+                return self.allocate_slow(bytes, class);
             }
             // Swap in what was freed meanwhile; all that is in play is out now ([page-counter]).
             page.local.store(no_block(), Relaxed);
@@ -86,18 +88,14 @@ impl<P: Platform> Engine<P> {
     /// somebody who had freed the block: better to end here than to hand that address out.
     #[inline(always)]
     fn pop(&self, bin: &Bin, block: *mut Block) -> *mut u8 {
-        // SAFETY: [bin-page] never null.
-        let page = unsafe { &*bin.page.load(Relaxed) };
-        // SAFETY: [bin-page] nobody but this thread writes the slice number of a page in use. A plain load, which the compiler
-        // makes part of the compare: so the path up to the return fits two lines of the instruction cache.
-        if slice_of(block.addr()) != unsafe { *page.slice.as_ptr() } {
+        let offset = block.addr().wrapping_add(bin.to_offset.get());
+        if offset >= SLICE {
             return self.die_corrupted(block);
         }
-        // SAFETY: [bin-page] the block lies in the bin's page; [state-index] so does its offset. A small page starts at a
-        // slice boundary, so the low 16 bits are the offset.
+        let index = (offset * bin.magic.get()) >> 32;
+        // SAFETY: [bin-page] the block lies in the bin's page, whose state bytes these are; [state-index] so does its offset.
         unsafe {
-            let index = (((block.addr() & (SLICE - 1)) as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize;
-            let byte = page.state(index);
+            let byte = &*bin.states.get().add(index);
             if byte.load(Relaxed) == state::LIVE {
                 return self.die_corrupted(block);
             }
@@ -114,6 +112,11 @@ impl<P: Platform> Engine<P> {
     #[cold]
     #[inline(never)]
     fn die_corrupted(&self, block: *mut Block) -> *mut u8 {
+        if self.mend_torn(block.addr())
+            && let Some(page) = self.map.meta(block.addr())
+        {
+            return self.allocate_slow(page.block_size.load(Relaxed) as usize, page.class());
+        }
         // The compiler must not see that this never comes back, or what it would return: it would call it instead of jumping,
         // and give `malloc` a frame for that.
         if opaque(block.addr()) != 0 {
@@ -200,7 +203,7 @@ impl<P: Platform> Engine<P> {
             let byte = page.state(((offset as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize);
             let was = byte.load(Relaxed);
             if was == state::LIVE {
-                return self.die_corrupted(block);
+                return self.mend_or_die(block, class, bytes, fill);
             }
             bin.list.store((*block).next(), Relaxed);
             byte.store(state::LIVE, Relaxed);
@@ -216,6 +219,13 @@ impl<P: Platform> Engine<P> {
         block.cast()
     }
 
+    /// A block that is to be handed out is LIVE: the fork that this process came from explains it, or misuse.
+    #[cold]
+    #[inline(never)]
+    fn mend_or_die(&self, block: *mut Block, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
+        if self.mend_torn(block.addr()) { self.allocate_medium(class, bytes, fill) } else { self.die_corrupted(block) }
+    }
+
     /// `detach`, for the empty page too (which is never written).
     #[inline]
     fn detach_shared(page: &PageMeta) -> *mut Block {
@@ -226,6 +236,14 @@ impl<P: Platform> Engine<P> {
     #[inline]
     pub fn allocate_zeroed(&self, count: usize, bytes: usize) -> *mut u8 {
         match Request::array(count, bytes) {
+            Ok(Request { bytes, .. }) if bytes <= SMALL_ZEROED => {
+                let block = self.allocate(bytes);
+                if !block.is_null() {
+                    // SAFETY: the block is ours and holds `bytes`.
+                    unsafe { block.write_bytes(0, bytes) };
+                }
+                block
+            }
             Ok(request) => self.allocate_request(request, Fill::Zero),
             Err(_) => self.out_of_memory(),
         }

@@ -1,7 +1,9 @@
 //! The invariants as code: `check_all` walks everything and compares. For tests, on an engine that no other thread uses
-//! at the moment; it changes nothing.
+//! at the moment; it changes nothing. That the counters agree with the records is [counters-agree].
 
 use core::sync::atomic::Ordering::Relaxed;
+
+use brkmap_wire::{Counter, Rule};
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
@@ -25,6 +27,19 @@ pub struct Violation {
     pub found: i64,
 }
 
+/// What the leaves add up to.
+#[derive(Default)]
+struct Sums {
+    /// Slices.
+    owned: usize,
+    used: usize,
+    dirty: usize,
+    run_bytes: usize,
+    /// Live direct mappings.
+    direct: usize,
+    direct_bytes: usize,
+}
+
 fn equal(invariant: &'static str, address: usize, expected: i64, found: i64) -> Result<(), Violation> {
     if expected == found { Ok(()) } else { Err(Violation { invariant, address, expected, found }) }
 }
@@ -33,19 +48,88 @@ impl<P: Platform> Engine<P> {
     /// Checks every invariant that can be read off the records. The first violation, if there is one.
     pub fn check_all(&self) -> Result<(), Violation> {
         let (used, dirty) = self.with_spans(|spans| (spans.used, spans.dirty));
-        let (mut used_found, mut dirty_found) = (0, 0);
+        let mut sums = Sums::default();
         for leaf in self.map.leaves() {
-            let (leaf_used, leaf_dirty) = self.check_leaf(leaf)?;
-            used_found += leaf_used;
-            dirty_found += leaf_dirty;
+            self.check_leaf(leaf, &mut sums)?;
         }
-        equal("span-bits: used slices", 0, used as i64, used_found as i64)?;
-        equal("span-bits: dirty slices", 0, dirty as i64, dirty_found as i64)?;
+        equal("span-bits: used slices", 0, used as i64, sums.used as i64)?;
+        equal("span-bits: dirty slices", 0, dirty as i64, sums.dirty as i64)?;
+        let counter = |name: &'static str, counter: Counter, found: usize| {
+            equal(name, 0, self.counter(counter) as i64, found as i64)
+        };
+        counter("counters-agree: owned bytes", Counter::OwnedBytes, sums.owned * SLICE)?;
+        counter("counters-agree: used bytes", Counter::UsedSliceBytes, sums.used * SLICE)?;
+        counter("counters-agree: bytes of runs", Counter::RunLiveBytes, sums.run_bytes)?;
+        counter("counters-agree: direct mappings", Counter::DirectLive, sums.direct)?;
+        counter("counters-agree: bytes of direct mappings", Counter::DirectLiveBytes, sums.direct_bytes)?;
+        self.check_returns()?;
         self.all_heaps().try_for_each(|heap| self.check_heap(heap))
     }
 
-    fn check_leaf(&self, leaf: &Leaf) -> Result<(usize, usize), Violation> {
-        let (mut used, mut free, mut dirty, mut covered) = (0usize, 0usize, 0usize, 0usize);
+    /// What the rules gave back is what was purged and trimmed; the rest of it was unmapped.
+    fn check_returns(&self) -> Result<(), Violation> {
+        let by_rule: u64 = Rule::ALL.iter().map(|rule| self.returned_by(*rule).1).sum();
+        let told = self.counter(Counter::PurgeBytes) + self.counter(Counter::BreakShrinkBytes);
+        let most = told + self.counter(Counter::UnmapBytes);
+        equal("by-rule", 0, by_rule.clamp(told, most) as i64, by_rule as i64)
+    }
+
+    /// The part of the check that costs nothing much, for the page around an address: made to follow every operation of a
+    /// test, so that a violation shows at the operation that caused it.
+    pub fn check_around(&self, address: usize) -> Result<(), Violation> {
+        let Some((page, at)) = self.page_around(address) else { return Ok(()) };
+        equal("page-start", at, at as i64, page.start() as i64)?;
+        let (status, out) = (page.status(), page.out() as i64);
+        let head = page.local.load(Relaxed);
+        let inside = head.addr().wrapping_sub(at) < crate::classes::slices(page.class()) * SLICE;
+        let byte = inside.then(|| self.state_of(page, head.addr())).flatten().map(|byte| byte.load(Relaxed));
+        if !head.is_null() && byte.is_none_or(|byte| byte == state::LIVE) {
+            return Err(Violation {
+                invariant: "page-local: the first free block",
+                address: at,
+                expected: 0,
+                found: 1,
+            });
+        }
+        // SAFETY: [heap-stays] the owner word of a page is a heap's address.
+        let heap = unsafe { Heap::from_owner(page.owner.load(Relaxed)) };
+        let in_bin = core::ptr::eq(self.bin_page(heap, page.class()), page);
+        equal("bin-page: status", at, (status == Status::Current) as i64, in_bin as i64)?;
+        if page.is_stale() {
+            return equal("stale-books: a page in use is stale", at, 0, (status == Status::Current) as i64);
+        }
+        let in_play = page.in_play.load(Relaxed) as i64;
+        // SAFETY: [page-table] the page is in use.
+        let frontier = unsafe { page.record() }.frontier.load(Relaxed) as i64;
+        if out < 0 || in_play > frontier || frontier > page.capacity() as i64 {
+            return Err(Violation { invariant: "page-counter", address: at, expected: out, found: in_play });
+        }
+        equal("in-play: free blocks in the page's list", at, (in_play > out) as i64, !head.is_null() as i64)?;
+        let fires = page.counter.load(Relaxed) <= 0 && (status != Status::Partial || out != 0);
+        equal("page-counter: an event is pending", at, 0, fires as i64)
+    }
+
+    /// The whole check of the page around an address.
+    pub fn check_page_around(&self, address: usize) -> Result<(), Violation> {
+        self.page_around(address).map_or(Ok(()), |(page, at)| self.check_page(page, at))
+    }
+
+    /// The page of blocks that holds an address, and where it starts.
+    fn page_around(&self, address: usize) -> Option<(&PageMeta, usize)> {
+        let mut page = self.map.meta(address)?;
+        if page.owner.load(Relaxed) == owner::INTERIOR {
+            page = self.page(page.slice.load(Relaxed));
+        }
+        let at = address & !(SLICE - 1);
+        match page.owner.load(Relaxed) {
+            owner::NONE | owner::INTERIOR | owner::RUN | owner::DIRECT => None,
+            _ if crate::classes::slices(page.class()) > 1 => Some((page, page.start())),
+            _ => Some((page, at)),
+        }
+    }
+
+    fn check_leaf(&self, leaf: &Leaf, sums: &mut Sums) -> Result<(), Violation> {
+        let (mut free, mut dirty, mut covered) = (0usize, 0usize, 0usize);
         for index in 0..LEAF_SLICES {
             let at = slice_address(leaf.first_slice() + index as u32);
             let (owned, is_free, is_dirty) = (leaf.owned.get(index), leaf.free.get(index), leaf.dirty.get(index));
@@ -54,8 +138,13 @@ impl<P: Platform> Engine<P> {
             }
             free += is_free as usize;
             dirty += is_dirty as usize;
+            sums.owned += owned as usize;
             let page = &leaf.metas[index];
             let word = page.owner.load(Relaxed);
+            if leaf.direct.get(index) {
+                sums.direct += 1;
+                sums.direct_bytes += page.span_bytes();
+            }
             if !owned || is_free {
                 equal(
                     "span-bits: a free slice has no page",
@@ -65,13 +154,16 @@ impl<P: Platform> Engine<P> {
                 )?;
                 continue;
             }
-            used += 1;
+            sums.used += 1;
             if covered > 0 {
                 covered -= 1;
                 continue;
             }
             covered = match word {
-                owner::RUN => page.span_bytes() / SLICE - 1,
+                owner::RUN => {
+                    sums.run_bytes += page.span_bytes();
+                    page.span_bytes() / SLICE - 1
+                }
                 owner::NONE | owner::INTERIOR | owner::DIRECT => {
                     return Err(Violation {
                         invariant: "span-bits: a used slice has a page",
@@ -98,7 +190,8 @@ impl<P: Platform> Engine<P> {
             leaf.dirty_slices.load(Relaxed) as i64,
             dirty as i64,
         )?;
-        Ok((used, dirty))
+        sums.dirty += dirty;
+        Ok(())
     }
 
     fn check_page(&self, page: &PageMeta, at: usize) -> Result<(), Violation> {
@@ -155,6 +248,12 @@ impl<P: Platform> Engine<P> {
             } else {
                 equal("bin-page: status", page.start(), Status::Current as i64, page.status() as i64)?;
                 equal("bin-page: class", page.start(), class as i64, page.class() as i64)?;
+                let bin = &heap.bins[class];
+                equal("bin-page: start", page.start(), page.start() as i64, -(bin.to_offset.get() as i64))?;
+                let magic = (page.magic.load(Relaxed) as i64, bin.magic.get() as i64);
+                equal("bin-page: magic", page.start(), magic.0, magic.1)?;
+                let states = (page.states.load(Relaxed).addr() as i64, bin.states.get().addr() as i64);
+                equal("bin-page: states", page.start(), states.0, states.1)?;
                 let cached = self.check_list(page, list)?;
                 let (live, _) = count_states(page);
                 if cached + live as i64 > page.out() as i64 {

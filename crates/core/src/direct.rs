@@ -8,7 +8,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use brkmap_sys::{Kernel, Move, Purpose};
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
@@ -114,7 +114,7 @@ impl<P: Platform> Engine<P> {
         if !self.unregister_direct(page, pointer.addr()) {
             return self.die(Misuse::InvalidFree, pointer.addr(), None);
         }
-        self.move_threshold(requested);
+        self.move_threshold(requested, pointer.addr());
         let Some(start) = NonNull::new(pointer) else { return };
         // SAFETY: the mapping was ours and the block is free.
         if unsafe { self.kernel().unmap(start, bytes) } {
@@ -122,22 +122,26 @@ impl<P: Platform> Engine<P> {
             self.count(Counter::UnmapBytes, bytes as u64);
         } else {
             // The limit of mappings: the address space is lost, the memory is not.
-            self.purge(pointer.addr(), bytes);
+            self.purge(pointer.addr(), bytes, Rule::Unmappable);
         }
     }
 
     /// glibc's dynamic threshold: see `policy`. `requested` are the bytes of the freed block as the program had asked.
-    fn move_threshold(&self, requested: usize) {
+    fn move_threshold(&self, requested: usize, address: usize) {
         if self.tunables.fixed.load(Relaxed) != 0 {
             return;
         }
-        if let Some(moved) = policy::on_mapping_freed(
-            policy::chunk(requested, self.os_page.load(Relaxed)),
-            self.tunables.mmap_threshold.load(Relaxed),
-        ) {
-            self.tunables.mmap_threshold.store(moved.mmap, Relaxed);
-            self.tunables.trim_threshold.store(moved.trim, Relaxed);
-            self.count(Counter::ThresholdMoves, 1);
+        let chunk = policy::chunk(requested, self.os_page.load(Relaxed));
+        // Of two blocks that are freed at once both count, and the threshold never falls.
+        let mut from = self.tunables.mmap_threshold.load(Relaxed);
+        while let Some(moved) = policy::on_mapping_freed(chunk, from) {
+            match self.tunables.mmap_threshold.compare_exchange(from, moved.mmap, Relaxed, Relaxed) {
+                Ok(_) => {
+                    self.tunables.trim_threshold.fetch_max(moved.trim, Relaxed);
+                    return self.note_move(requested, from, moved.mmap, address);
+                }
+                Err(now) => from = now,
+            }
         }
     }
 

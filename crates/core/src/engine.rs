@@ -9,6 +9,7 @@ use brkmap_wire::{COUNTERS, Counter, Root};
 use crate::config::Settings;
 use crate::heap::Heap;
 use crate::helper::Helper;
+use crate::ledger::Ledger;
 use crate::lock::{Entry, Lock, Parking, Wake};
 use crate::once::Once;
 use crate::page_map::PageMap;
@@ -104,6 +105,8 @@ pub struct Engine<P: Platform> {
     pub(crate) os_page: AtomicUsize,
     pub(crate) tunables: Tunables,
     pub(crate) counters: [AtomicU64; COUNTERS],
+    /// What the policy did.
+    pub(crate) ledger: Ledger,
     /// The span store: see `spans`.
     pub(crate) store_lock: Lock,
     pub(crate) spans: UnsafeCell<Spans>,
@@ -131,6 +134,8 @@ pub struct Engine<P: Platform> {
     pub(crate) forking: AtomicU32,
     /// Which locks that thread held before `fork` began (it forks in a signal handler): bits of `fork::held`.
     pub(crate) fork_held: AtomicU32,
+    /// In the child of a fork: blocks that threads which are not there may have left in a list and LIVE (`fork`).
+    pub(crate) torn: AtomicU32,
 }
 
 // SAFETY: [store-lock] `spans` is touched under `store_lock` alone (see `with_spans`); the rest are atomics and locks.
@@ -169,6 +174,7 @@ impl<P: Platform> Engine<P> {
                 knobs: Knobs::new(),
             },
             counters: [const { AtomicU64::new(0) }; COUNTERS],
+            ledger: Ledger::new(),
             store_lock: Lock::new(),
             spans: UnsafeCell::new(Spans::new()),
             stray_lock: Lock::new(),
@@ -183,6 +189,7 @@ impl<P: Platform> Engine<P> {
             helper: Helper::new(),
             forking: AtomicU32::new(0),
             fork_held: AtomicU32::new(0),
+            torn: AtomicU32::new(0),
         }
     }
 

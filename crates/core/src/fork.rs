@@ -5,6 +5,11 @@
 //! a list. Handlers of the program that run between ours may allocate: the locks are held by their own thread, which
 //! passes them (`Engine::enter`). In the child the other threads do not exist; their heaps become idle and serve again.
 //!
+//! *[torn-free]* A thread that was inside the fast path of `free` may have linked its block and not marked it free yet: in
+//! the child that block is in a list and LIVE for good. The child's stores are a prefix of the thread's, so there is at most
+//! one such block per thread that is gone, and `malloc` notices it when it would hand it out; then the page's books are made
+//! anew from its state bytes (`mend_torn`), and the block stays with the thread that is gone.
+//!
 //! A fork inside a signal handler may find locks that its own thread holds; they stay held, and the interrupted code
 //! releases them in the parent and in the child. A bare `_Fork` runs no handlers: its child may use the heap
 //! only if no other thread was inside, as with libc's malloc.
@@ -14,8 +19,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use brkmap_sys::Kernel;
 
 use crate::engine::{Engine, Platform};
+use crate::heap::no_block;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::lock::{Entry, Lock};
+use crate::page::{Status, owner};
 
 /// Locks that the forking thread held already.
 mod held {
@@ -79,6 +86,7 @@ impl<P: Platform> Engine<P> {
             // The handler that forks may have interrupted the thread before it had set its heap.
             let mine = core::ptr::eq(heap, own) || heap.thread.load(Relaxed) == forker;
             if !mine && heap.lifecycle.now() == ACTIVE {
+                self.torn.fetch_add(1, Relaxed);
                 heap.thread.store(0, Relaxed);
                 heap.lifecycle.reset(IDLE);
                 self.idle.fetch_add(1, Relaxed);
@@ -87,5 +95,142 @@ impl<P: Platform> Engine<P> {
         }
         mend(&self.store_lock, held::STORE);
         mend(&self.stray_lock, held::STRAY);
+    }
+
+    /// A list of the calling thread's heap holds a block that is LIVE. `true`: [torn-free], and the page of the block is
+    /// mended. `false`: no fork explains it.
+    #[cold]
+    pub(crate) fn mend_torn(&self, block: usize) -> bool {
+        let left = self.torn.load(Relaxed);
+        if left == 0 || self.torn.compare_exchange(left, left - 1, Relaxed, Relaxed).is_err() {
+            return left != 0 && self.mend_torn(block);
+        }
+        let heap = self.own_heap();
+        let Some(mut page) = self.map.meta(block) else { return false };
+        if page.owner.load(Relaxed) == owner::INTERIOR {
+            page = self.page(page.slice.load(Relaxed));
+        }
+        if page.owner.load(Relaxed) != heap.owner_word() || page.status() != Status::Current {
+            return false;
+        }
+        self.with_gate(heap, || {
+            heap.bins[page.class()].list.store(no_block(), Relaxed);
+            page.set_stale(true);
+            self.renew_books(page);
+        });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+    use std::collections::HashSet;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use brkmap_sys::sim::{Config, Sim};
+
+    use super::*;
+    use crate::engine::RootCell;
+    use crate::heap::{EMPTY_HEAP, Heap};
+    use crate::page::Block;
+
+    /// One thread plays three.
+    struct Stage {
+        sim: Sim,
+        slot: AtomicUsize,
+        heaps: [AtomicPtr<Heap>; 3],
+    }
+
+    impl Platform for Stage {
+        type Kernel = Sim;
+        fn kernel(&self) -> &Sim {
+            &self.sim
+        }
+        fn heap(&self) -> &'static Heap {
+            // SAFETY: [heap-stays] what `set_heap` stored.
+            unsafe { &*self.heaps[self.slot.load(Relaxed)].load(Relaxed) }
+        }
+        fn set_heap(&self, heap: &'static Heap) {
+            self.heaps[self.slot.load(Relaxed)].store((&raw const *heap).cast_mut(), Relaxed);
+        }
+        fn no_memory(&self) {}
+        fn root(&self) -> Option<(&'static RootCell, u64)> {
+            None
+        }
+    }
+
+    impl Stage {
+        fn play(&self, slot: usize) {
+            self.slot.store(slot, Relaxed);
+            Sim::set_thread(slot as u32 + 10);
+        }
+    }
+
+    /// The state that `free_local` leaves when it is stopped before its last store.
+    fn tear(engine: &Engine<Stage>, pointer: *mut u8) {
+        let (page, _) = engine.block_at(pointer).unwrap();
+        let block = pointer.cast::<Block>();
+        // SAFETY: a live block of the test.
+        unsafe { (*block).set_next(page.local.load(Relaxed)) };
+        page.local.store(block, Relaxed);
+    }
+
+    fn forked_with_a_torn_block(bytes: usize) -> (Box<Engine<Stage>>, *mut u8) {
+        let heaps = core::array::from_fn(|_| AtomicPtr::new((&raw const EMPTY_HEAP).cast_mut()));
+        let stage = Stage { sim: Sim::new(Config::linux(3)), slot: AtomicUsize::new(0), heaps };
+        let engine = Box::new(Engine::new(stage));
+        engine.platform().play(0);
+        assert!(!engine.allocate(bytes).is_null());
+        engine.platform().play(1);
+        let blocks: Vec<_> = (0..3).map(|_| engine.allocate(bytes)).collect();
+        tear(&engine, blocks[1]);
+        engine.platform().play(0);
+        engine.fork_prepare();
+        engine.platform().sim.kill_thread(11);
+        engine.fork_child();
+        // A thread of the child takes the heap over.
+        engine.platform().play(2);
+        (engine, blocks[1])
+    }
+
+    fn on_large_stack(test: impl FnOnce() + Send + 'static) {
+        let test = std::thread::Builder::new().stack_size(64 << 20).spawn(test);
+        test.expect("a thread").join().expect("the test holds");
+    }
+
+    #[test]
+    fn a_block_whose_free_the_fork_cut_short_is_not_handed_out() {
+        on_large_stack(|| {
+            for bytes in [100, 5000, 20_000, 60_000] {
+                for zeroed in [false, true] {
+                    let (engine, torn) = forked_with_a_torn_block(bytes);
+                    let mut seen = HashSet::new();
+                    for _ in 0..2000 {
+                        let block = if zeroed { engine.allocate_zeroed(1, bytes) } else { engine.allocate(bytes) };
+                        assert!(!block.is_null() && block != torn && seen.insert(block));
+                        // SAFETY: `bytes` of a live block.
+                        unsafe {
+                            assert!(!zeroed || (0..bytes).all(|at| *block.add(at) == 0));
+                            block.write_bytes(7, bytes);
+                        }
+                    }
+                    assert_eq!(engine.torn.load(Relaxed), 0, "the torn block was met");
+                    engine.check_all().unwrap();
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_second_one_is_misuse() {
+        on_large_stack(|| {
+            let (engine, _) = forked_with_a_torn_block(100);
+            let blocks: Vec<_> = (0..200).map(|_| engine.allocate(100)).collect();
+            tear(&engine, blocks[150]);
+            let outcome = catch_unwind(AssertUnwindSafe(|| (0..2000).for_each(|_| _ = engine.allocate(100))));
+            let said = outcome.expect_err("not noticed").downcast_ref::<String>().cloned().unwrap_or_default();
+            assert!(said.contains("corrupted free list"), "{said}");
+        });
     }
 }

@@ -9,7 +9,7 @@ use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering::Relaxed;
 
 use brkmap_sys::Kernel;
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
@@ -40,20 +40,20 @@ impl<P: Platform> Engine<P> {
         } else if now - spans.over_since.min(now) >= self.purge_delay_ms() {
             spans.over_since = 0;
             let pad = self.tunables.top_pad.load(Relaxed);
-            self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad);
-            self.purge_dirty(spans, budget / SLICE / 2);
+            self.trim_break(spans, self.tunables.trim_threshold.load(Relaxed), pad, Rule::BreakTop);
+            self.purge_dirty(spans, budget / SLICE / 2, Rule::OverBudget);
         }
     }
 
     /// Gives back all that the store has free, but `pad` bytes at the top of the break; how many bytes went.
-    pub(crate) fn give_back_all(&self, pad: usize) -> usize {
-        self.with_spans(|spans| self.give_back_in(spans, pad))
+    pub(crate) fn give_back_all(&self, pad: usize, rule: Rule) -> usize {
+        self.with_spans(|spans| self.give_back_in(spans, pad, rule))
     }
 
     /// As [`Engine::give_back_all`], by who works on the store.
-    pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize) -> usize {
+    pub(crate) fn give_back_in(&self, spans: &mut Spans, pad: usize, rule: Rule) -> usize {
         spans.over_since = 0;
-        self.trim_break(spans, 0, pad) + self.purge_dirty(spans, 0)
+        self.trim_break(spans, 0, pad, rule) + self.purge_dirty(spans, 0, rule)
     }
 
     /// Memory was refused: gives back all that nobody uses, address space too, which a limit may be about. `true`: it may be
@@ -61,7 +61,7 @@ impl<P: Platform> Engine<P> {
     #[cold]
     pub(crate) fn scrape_together(&self) -> bool {
         let unmapped = |engine: &Self| engine.with_spans(|spans| engine.unmap_regions(spans));
-        self.trim(0) | (unmapped(self) > 0)
+        self.trim_by(0, Rule::Refusal) | (unmapped(self) > 0)
     }
 
     /// Unmaps the free slices of regions; how many bytes went.
@@ -80,6 +80,7 @@ impl<P: Platform> Engine<P> {
                 self.disown_slices(spans, slice, count);
                 self.count(Counter::Unmap, 1);
                 self.count(Counter::UnmapBytes, (count * SLICE) as u64);
+                self.note_return(Rule::Refusal, count * SLICE);
                 bytes += count * SLICE;
             }
         }
@@ -87,7 +88,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Shrinks the break if more than `threshold` bytes below our end are free and the top is still ours.
-    fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize) -> usize {
+    fn trim_break(&self, spans: &mut Spans, threshold: usize, pad: usize, rule: Rule) -> usize {
         if spans.brk.closed || spans.brk.end == 0 || !spans.brk.end.is_multiple_of(SLICE) {
             return 0;
         }
@@ -122,6 +123,7 @@ impl<P: Platform> Engine<P> {
         spans.brk.held -= bytes;
         self.count(Counter::BreakShrink, 1);
         self.count(Counter::BreakShrinkBytes, bytes as u64);
+        self.note_return(rule, bytes);
         bytes
     }
 
@@ -130,7 +132,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Purges dirty slices, run by run, from the highest leaf list entry on, until at most `keep` are left.
-    pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize) -> usize {
+    pub(crate) fn purge_dirty(&self, spans: &mut Spans, keep: usize, rule: Rule) -> usize {
         if !self.kernel().purge_is_honest() {
             return 0;
         }
@@ -139,7 +141,7 @@ impl<P: Platform> Engine<P> {
             let mut at = 0;
             while spans.dirty > keep {
                 let Some((first, count)) = next_run(leaf, at) else { break };
-                if !self.purge(slice_address(leaf.first_slice() + first as u32), count * SLICE) {
+                if !self.purge(slice_address(leaf.first_slice() + first as u32), count * SLICE, rule) {
                     return bytes;
                 }
                 leaf.dirty.fill(first, count, false);
@@ -154,13 +156,14 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Purges a range that holds nothing; `true`: it reads as zero now.
-    pub(crate) fn purge(&self, start: usize, bytes: usize) -> bool {
+    pub(crate) fn purge(&self, start: usize, bytes: usize, rule: Rule) -> bool {
         let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
         // SAFETY: [span-bits] the range is free and the engine's.
         let done = unsafe { self.kernel().purge(start, bytes) };
         if done {
             self.count(Counter::Purge, 1);
             self.count(Counter::PurgeBytes, bytes as u64);
+            self.note_return(rule, bytes);
         } else {
             self.count(Counter::PurgeRefused, 1);
         }

@@ -15,12 +15,17 @@ use crate::lock::Lock;
 use crate::page::{Block, PageMeta};
 use crate::remote::PageQueue;
 
-/// Per class: the list that `malloc` pops, and the CURRENT page all its blocks belong to. *[bin-page]*
+/// Per class: the list that `malloc` pops, and what popping needs to know of the CURRENT page all its blocks belong to: copies,
+/// so that the page's meta stays untouched. *[bin-page]*
 #[repr(C)]
 pub(crate) struct Bin {
     pub(crate) list: AtomicPtr<Block>,
-    /// Never null: [`EMPTY_PAGE`] stands for none.
-    pub(crate) page: AtomicPtr<PageMeta>,
+    /// What has to be added to a block's address to get its offset in the page: minus the page's start.
+    pub(crate) to_offset: Cell<usize>,
+    /// The page's `magic`, as wide as the product.
+    pub(crate) magic: Cell<usize>,
+    /// The page's state bytes.
+    pub(crate) states: Cell<*const AtomicU8>,
 }
 
 /// Blocks of one foreign page that this thread freed and has not handed over yet.
@@ -58,6 +63,8 @@ pub(crate) enum Origin {
 #[repr(C, align(128))]
 pub struct Heap {
     pub(crate) bins: [Bin; CLASSES],
+    /// Per class: the CURRENT page. Never null: [`EMPTY_PAGE`] stands for none. *[bin-page]*
+    pub(crate) current: [AtomicPtr<PageMeta>; CLASSES],
     /// First PARTIAL page per class, as a slice number.
     pub(crate) ring: [AtomicU32; CLASSES],
     pub(crate) parcels: [Parcel; PARCELS],
@@ -106,8 +113,14 @@ impl Heap {
     pub(crate) const fn new() -> Heap {
         Heap {
             bins: [const {
-                Bin { list: AtomicPtr::new(null_mut()), page: AtomicPtr::new((&raw const EMPTY_PAGE).cast_mut()) }
+                Bin {
+                    list: AtomicPtr::new(null_mut()),
+                    to_offset: Cell::new(0),
+                    magic: Cell::new(0),
+                    states: Cell::new(core::ptr::null()),
+                }
             }; CLASSES],
+            current: [const { AtomicPtr::new((&raw const EMPTY_PAGE).cast_mut()) }; CLASSES],
             ring: [const { AtomicU32::new(0) }; CLASSES],
             parcels: [const {
                 Parcel {
@@ -159,6 +172,20 @@ impl Heap {
         self.origin.store(origin as u8, Relaxed);
     }
 
+    /// Makes a page the CURRENT one of its class, whose blocks alone may be in the list from now on.
+    pub(crate) fn set_current(&self, class: usize, page: &PageMeta) {
+        let bin = &self.bins[class];
+        bin.to_offset.set(page.start().wrapping_neg());
+        bin.magic.set(page.magic.load(Relaxed) as usize);
+        bin.states.set(page.states.load(Relaxed));
+        self.current[class].store((&raw const *page).cast_mut(), Relaxed);
+    }
+
+    /// Ends the use of the CURRENT page of a class; the list is empty.
+    pub(crate) fn set_no_current(&self, class: usize) {
+        self.current[class].store((&raw const EMPTY_PAGE).cast_mut(), Relaxed);
+    }
+
     /// Notes the size of a request that took the slow path. The pair is halved before it would overflow.
     pub(crate) fn sample(&self, class: usize, bytes: usize) {
         let sample = &self.samples[class];
@@ -179,7 +206,8 @@ impl Heap {
     }
 }
 
-const _: () = assert!(size_of::<Heap>() <= 4096);
+const _: () = assert!(size_of::<Heap>() <= 5 << 10);
+const _: () = assert!(size_of::<Bin>() == 32);
 
 /// A null block pointer of the right type.
 pub(crate) const fn no_block() -> *mut Block {

@@ -84,6 +84,11 @@ impl Helper {
         }
     }
 
+    /// Where its stack and thread area lie, and how long they are; 0 bytes before the first helper.
+    pub(crate) fn stack(&self) -> (usize, usize) {
+        (self.memory.load(Relaxed), self.memory_bytes.load(Relaxed))
+    }
+
     /// In the child of a fork: the helper is not there.
     pub(crate) fn forget(&self) {
         self.alive.store(0, Relaxed);
@@ -195,10 +200,11 @@ impl<P: Platform> Engine<P> {
     /// The helper's life. Runs on the thread that `start_helper` made, and there alone.
     pub fn help(&self) {
         self.platform.set_heap(&crate::heap::ENDED_HEAP);
+        self.kernel().shed_rights();
         let (mut tick, mut quiet, mut looks, mut useful) = (policy::TICK_MS, 0, 0, false);
         loop {
             self.kernel().wait(&self.helper.bell, 0, self.pause_ms(tick) as u32);
-            if self.helper.forbidden.load(Relaxed) != 0 {
+            if self.helper.forbidden.load(Relaxed) != 0 || self.kernel().rights_changed() {
                 return self.helper.state.store(ABSENT, Release);
             }
             let found = self.look();

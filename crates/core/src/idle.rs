@@ -27,6 +27,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use brkmap_sys::Kernel;
+use brkmap_wire::Rule;
 
 use crate::classes::{self, CLASSES};
 use crate::engine::{Engine, Platform};
@@ -44,8 +45,22 @@ pub(crate) enum Effort {
     Count,
     /// Give back what has not changed since the last look.
     Idle,
-    /// Give back everything.
-    All,
+    /// Give back everything, by this rule.
+    All(Rule),
+}
+
+impl Effort {
+    fn is_all(self) -> bool {
+        matches!(self, Effort::All(_))
+    }
+
+    /// By which rule OS pages go back.
+    fn rule(self) -> Rule {
+        match self {
+            Effort::Count | Effort::Idle => Rule::Holes,
+            Effort::All(rule) => rule,
+        }
+    }
 }
 
 /// What a look found, in bytes.
@@ -110,7 +125,7 @@ impl<P: Platform> Engine<P> {
         match hold {
             Hold::Owned => {
                 self.drain_queue(heap);
-                if effort == Effort::All {
+                if effort.is_all() {
                     (0..CLASSES).for_each(|class| self.retire_current(heap, class));
                 }
             }
@@ -162,7 +177,7 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
         let (busy, taken) = self.census(page, record);
-        let idle = effort == Effort::All || record.seen.load(Relaxed) == busy + 1;
+        let idle = effort.is_all() || record.seen.load(Relaxed) == busy + 1;
         record.seen.store(busy + 1, Relaxed);
         let go = idle && effort != Effort::Count;
         if busy == 0 {
@@ -180,7 +195,7 @@ impl<P: Platform> Engine<P> {
             return;
         }
         if go {
-            found.returned += self.dig_holes(heap, page, record, free);
+            found.returned += self.dig_holes(heap, page, record, free, effort.rule());
         } else {
             found.waiting += bytes;
         }
@@ -213,7 +228,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Gives OS pages of a page back; the bytes that went.
-    fn dig_holes(&self, heap: &Heap, page: &PageMeta, record: &Record, free: OsPages) -> usize {
+    fn dig_holes(&self, heap: &Heap, page: &PageMeta, record: &Record, free: OsPages, rule: Rule) -> usize {
         let os_page = self.os_page.load(Relaxed);
         page.set_stale(true);
         let mut returned = 0;
@@ -221,7 +236,7 @@ impl<P: Platform> Engine<P> {
         while let Some((first, count)) = next_os_pages(free, at) {
             at = first + count;
             (first..at).for_each(|index| record.set_hole(index, true));
-            if self.purge(page.start() + first * os_page, count * os_page) {
+            if self.purge(page.start() + first * os_page, count * os_page, rule) {
                 returned += count * os_page;
             } else {
                 (first..at).for_each(|index| record.set_hole(index, false));
@@ -245,7 +260,7 @@ impl<P: Platform> Engine<P> {
             if dirty <= policy::dirty_budget(spans.used * SLICE) / 2 {
                 Found::default()
             } else if idle {
-                Found { waiting: 0, returned: self.purge_dirty(spans, 0) }
+                Found { waiting: 0, returned: self.purge_dirty(spans, 0, Rule::Idle) }
             } else {
                 Found { waiting: dirty, returned: 0 }
             }

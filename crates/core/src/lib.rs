@@ -14,6 +14,7 @@ pub mod config;
 pub mod geometry;
 pub mod policy;
 pub mod request;
+mod shares;
 
 // Protocols between threads, each with a model.
 mod lifecycle;
@@ -30,21 +31,27 @@ mod page_map;
 // The engine, bottom-up.
 mod alloc;
 mod check;
+mod control;
 mod direct;
 mod engine;
 mod face;
 mod fatal;
+mod figures;
 mod fork;
 mod free;
 mod give_back;
 mod handover;
 mod helper;
 mod idle;
+mod ledger;
 mod pages;
 mod perturb;
+mod pieces;
 mod publish;
 mod realloc;
 mod refill;
+mod residency;
+mod rows;
 mod sources;
 mod spans;
 mod stats;
@@ -53,6 +60,8 @@ mod tuning;
 
 pub use check::Violation;
 pub use engine::{Engine, Platform, RootCell};
+pub use figures::Figures;
 pub use heap::{EMPTY_HEAP, Heap};
 pub use request::{Refusal, Request};
-pub use stats::Stats;
+pub use rows::{ClassRow, HEAP_BATCH, HeapRow};
+pub use stats::{FreeBlocks, FreeRuns, Pool, Stats};

@@ -314,7 +314,7 @@ impl<P: Platform> Engine<P> {
             returned += 1;
         }
         bin.list.store(no_block(), Relaxed);
-        bin.page.store((&raw const crate::heap::EMPTY_PAGE).cast_mut(), Relaxed);
+        heap.set_no_current(class);
         page.counter.store(page.counter.load(Relaxed) - returned, Relaxed);
         if page.out() == page.capacity() {
             page.set_status(Status::Full);
@@ -328,7 +328,7 @@ impl<P: Platform> Engine<P> {
     /// The CURRENT page of a class, or the empty one.
     pub(crate) fn bin_page(&self, heap: &Heap, class: usize) -> &PageMeta {
         // SAFETY: [bin-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
-        unsafe { &*heap.bins[class].page.load(Relaxed) }
+        unsafe { &*heap.current[class].load(Relaxed) }
     }
 
     /// The state byte of a block by its address; `None` if no block of the page starts there.

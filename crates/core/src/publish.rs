@@ -3,12 +3,13 @@
 use core::mem::offset_of;
 
 use brkmap_sys::Kernel;
-use brkmap_wire::{ABI, COUNTERS, MAGIC, Root};
+use brkmap_wire::{ABI, COUNTERS, MAGIC, MOVE_SLOTS, RULES, Root};
 
 use crate::classes::{CLASSES, FIRST_FINE, FIRST_MEDIUM, MEDIUM_SLICES, SIZES};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE_SHIFT};
 use crate::heap::Heap;
+use crate::ledger::MOVE_STRIDE;
 use crate::lifecycle;
 use crate::page::{CURRENT_BIAS, PageMeta, STALE, STATUS_MASK, Status, owner, state};
 use crate::page_map::Leaf;
@@ -49,7 +50,7 @@ impl<P: Platform> Engine<P> {
         Root {
             magic: MAGIC,
             abi: ABI,
-            version: VERSION,
+            version: VERSION | Root::FIELDS_MARK,
             face: 0,
             pid: self.kernel().process_id() as u64,
             self_address: 0,
@@ -107,6 +108,11 @@ impl<P: Platform> Engine<P> {
             metadata_head: metadata_head.expose_provenance() as u64,
             mmap_threshold: address(&self.tunables.mmap_threshold),
             trim_threshold: address(&self.tunables.trim_threshold),
+            rules: address(&self.ledger.rules),
+            rule_count: RULES as u64,
+            moves: address(&self.ledger.moves),
+            move_slots: MOVE_SLOTS as u64,
+            move_stride: MOVE_STRIDE as u64,
         }
     }
 }

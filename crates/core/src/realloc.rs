@@ -19,7 +19,17 @@ impl<P: Platform> Engine<P> {
     ///
     /// # Safety
     /// `pointer` is a live block of this engine; if the result is not null, only the result may be used afterwards.
+    #[inline]
     pub unsafe fn reallocate(&self, pointer: *mut u8, request: Request) -> *mut u8 {
+        match self.own_small_block(pointer) {
+            Some(usable) if pointer.addr() & (request.align - 1) == 0 && Self::keeps(usable, request.bytes) => pointer,
+            // SAFETY: passed on.
+            _ => unsafe { self.reallocate_slow(pointer, request) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn reallocate_slow(&self, pointer: *mut u8, request: Request) -> *mut u8 {
         let bytes = request.bytes;
         let Some((page, usable)) = self.block_at(pointer) else {
             self.die(Misuse::InvalidFree, pointer.addr(), None);

@@ -35,22 +35,22 @@ impl<P: Platform> Engine<P> {
             if self.load_list(heap, class, page) {
                 return true;
             }
-            heap.bins[class].page.store((&raw const EMPTY_PAGE).cast_mut(), Relaxed);
+            heap.set_no_current(class);
             page.set_status(Status::Full);
         }
         if let Some(page) = self.partial_page(heap, class).or_else(|| self.adopt_page(heap, class)) {
             self.renew_books(page);
             page.set_status(Status::Current);
-            heap.bins[class].page.store((&raw const *page).cast_mut(), Relaxed);
+            heap.set_current(class, page);
             if self.load_list(heap, class, page) {
                 return true;
             }
             // A partial page without a block to give cannot be ([page-counter]); treat it as full and go on.
-            heap.bins[class].page.store((&raw const EMPTY_PAGE).cast_mut(), Relaxed);
+            heap.set_no_current(class);
             page.set_status(Status::Full);
         }
         let Some(page) = self.new_page(heap, class) else { return false };
-        heap.bins[class].page.store((&raw const *page).cast_mut(), Relaxed);
+        heap.set_current(class, page);
         self.load_list(heap, class, page)
     }
 

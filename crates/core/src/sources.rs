@@ -186,6 +186,16 @@ impl<P: Platform> Engine<P> {
         Some(memory)
     }
 
+    /// Visits the metadata arenas: address and bytes of each.
+    pub(crate) fn each_arena(&self, spans: &Spans, mut visit: impl FnMut(usize, usize)) {
+        let mut next = spans.metadata.head;
+        while next != 0 {
+            visit(next, ARENA);
+            // SAFETY: an arena of ours, never unmapped; it starts with its header.
+            next = unsafe { core::ptr::with_exposed_provenance::<usize>(next).read() };
+        }
+    }
+
     /// Bumps `bytes` of zeros off the metadata arena.
     pub(crate) fn bump_metadata(&self, spans: &mut Spans, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let mut start = spans.metadata.cursor.next_multiple_of(align);

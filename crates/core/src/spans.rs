@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Origin;
 use crate::page_map::{Leaf, WORDS};
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
@@ -27,6 +27,9 @@ pub(crate) struct Spans {
     pub(crate) metadata: MetadataSource,
     /// Free tables of state bytes per class, linked through their first word.
     pub(crate) tables: [usize; CLASSES],
+    /// Slices owned on the break, and in regions; and the most of each that there were.
+    pub(crate) owned: [usize; 2],
+    pub(crate) owned_peak: [usize; 2],
     /// Slices in use.
     pub(crate) used: usize,
     /// Free slices that may be resident.
@@ -58,6 +61,8 @@ impl Spans {
             regions: RegionSource::new(),
             metadata: MetadataSource::new(),
             tables: [0; CLASSES],
+            owned: [0; 2],
+            owned_peak: [0; 2],
             used: 0,
             dirty: 0,
             spare_leaf: None,
@@ -205,6 +210,9 @@ impl<P: Platform> Engine<P> {
             leaf.on_break.fill(index, count, origin == Origin::Break);
             leaf.change_free(count as i32);
         });
+        let place = origin as usize;
+        spans.owned[place] += slices;
+        spans.owned_peak[place] = spans.owned_peak[place].max(spans.owned[place]);
         self.tally(Counter::OwnedBytes, (slices * SLICE) as isize);
         true
     }
@@ -214,7 +222,9 @@ impl<P: Platform> Engine<P> {
         self.each_part(first, slices, |leaf, index, count| {
             leaf.owned.fill(index, count, false);
             leaf.free.fill(index, count, false);
-            leaf.on_break.fill(index, count, false);
+            let on_break = leaf.on_break.fill(index, count, false);
+            spans.owned[Origin::Break as usize] -= on_break;
+            spans.owned[Origin::Region as usize] -= count - on_break;
             leaf.change_free(-(count as i32));
             let dirty = leaf.dirty.fill(index, count, false);
             leaf.change_dirty(-(dirty as i32));
@@ -229,7 +239,7 @@ impl<P: Platform> Engine<P> {
         let end = first as usize + slices;
         while (at as usize) < end {
             if self.map.leaf(at).is_none() {
-                let fresh = self.map_metadata(spans, size_of::<Leaf>()).map(|memory| memory.cast());
+                let fresh = self.first_leaf(spans, at).or_else(|| self.fresh_leaf(spans));
                 let Some(memory) = fresh.or_else(|| spans.spare_leaf.take()) else { return false };
                 // SAFETY: [leaf-stays] fresh zeros that are never unmapped; no leaf was there, and [store-lock] is held.
                 unsafe { self.map.link(at, memory) };
@@ -237,6 +247,29 @@ impl<P: Platform> Engine<P> {
             at = (at / LEAF_SLICES as u32 + 1) * LEAF_SLICES as u32;
         }
         true
+    }
+
+    fn fresh_leaf(&self, spans: &mut Spans) -> Option<NonNull<Leaf>> {
+        self.map_metadata(spans, size_of::<Leaf>()).map(NonNull::cast)
+    }
+
+    /// The first leaf comes in one mapping with a second one, for the part of the address space in which the kernel puts
+    /// mappings: so the first block with a mapping of its own costs one `mmap`, as people who trace a program expect.
+    fn first_leaf(&self, spans: &mut Spans, slice: u32) -> Option<NonNull<Leaf>> {
+        if self.map.leaves().next().is_some() {
+            return None;
+        }
+        let first = self.map_metadata(spans, 2 * size_of::<Leaf>())?.cast::<Leaf>();
+        // SAFETY: [fresh-mapping] room for two leaves was mapped.
+        let second = unsafe { first.add(1) };
+        let near = slice_of(second.addr().get());
+        if near as usize / LEAF_SLICES == slice as usize / LEAF_SLICES {
+            spans.spare_leaf = Some(second);
+        } else {
+            // SAFETY: [leaf-stays] fresh zeros that are never unmapped; there is no leaf at all yet, and [store-lock] is held.
+            unsafe { self.map.link(near, second) };
+        }
+        Some(first)
     }
 
     /// Makes sure that the next leaf that is needed does not fail for want of memory.

@@ -1,16 +1,17 @@
-//! What the heap holds, exactly: counted from the state bytes, not from counters on the fast path.
+//! What the heap holds, exactly: counted from the state bytes, not from counters on the fast path. These are the figures
+//! that glibc's statistics are made of, from the books alone; `figures` adds what is in memory.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Heap;
 use crate::idle::Effort;
-use crate::page::{PageMeta, Status, owner, state};
-use crate::page_map::Leaf;
+use crate::page::{PageMeta, state};
+use crate::pieces::Kind;
 
 /// A census of the heap, in bytes unless it says otherwise. Taken while other threads allocate it is a little blurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,15 +38,66 @@ pub struct Stats {
     pub mapped_peak: usize,
     /// Free bytes at the top of the break.
     pub top: usize,
-    /// The engine's own records (address space; touched as needed).
+    /// The engine's own records outside of its static part (address space; touched as needed).
     pub metadata: usize,
     /// The heaps themselves, which hold the caches of threads; a part of `metadata`.
     pub heaps: usize,
+    /// The same by where it lies: the program break, regions.
+    pub pools: [Pool; 2],
 }
+
+/// The part of a census that lies on the program break, or in regions. In bytes unless it says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Slices.
+    pub owned: usize,
+    /// Most bytes of slices that there ever were.
+    pub owned_peak: usize,
+    /// Live blocks.
+    pub live: usize,
+    /// Free pieces, a number, as in [`Stats::free_pieces`].
+    pub free_pieces: usize,
+    /// Free slices: how many runs of them there are, their bytes, and the bytes of the shortest and of the longest.
+    pub free_runs: FreeRuns,
+}
+
+/// Runs of free slices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreeRuns {
+    /// Number of them.
+    pub count: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Bytes of the shortest; 0 if there is none.
+    pub shortest: usize,
+    /// Bytes of the longest.
+    pub longest: usize,
+}
+
+impl FreeRuns {
+    fn add(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+        self.shortest = if self.count == 1 { bytes } else { self.shortest.min(bytes) };
+        self.longest = self.longest.max(bytes);
+    }
+}
+
+/// Free blocks by pool and class: those that were used before, numbers.
+pub type FreeBlocks = [[u32; CLASSES]; 2];
 
 impl<P: Platform> Engine<P> {
     /// Takes the census.
     pub fn stats(&self) -> Stats {
+        self.take_census(None)
+    }
+
+    /// Takes the census and counts the free blocks of each class.
+    pub fn stats_with_free(&self, free: &mut FreeBlocks) -> Stats {
+        self.take_census(Some(free))
+    }
+
+    fn take_census(&self, mut by_class: Option<&mut FreeBlocks>) -> Stats {
         self.start();
         let _ = self.heap_or_attach();
         let mut stats = Stats {
@@ -57,12 +109,35 @@ impl<P: Platform> Engine<P> {
             heaps: self.counter(Counter::Heaps) as usize * size_of::<Heap>(),
             ..Stats::default()
         };
-        // Pages are made and released under the store's lock, so none changes its shape meanwhile.
         self.with_spans(|spans| {
             stats.owned = self.counter(Counter::OwnedBytes) as usize;
             stats.dirty = spans.dirty * SLICE;
-            for leaf in self.map.leaves() {
-                self.count_leaf(leaf, &mut stats);
+            self.each_piece(spans, |piece| {
+                let place = !piece.is_on_break() as usize;
+                let pool = &mut stats.pools[place];
+                match piece.kind {
+                    Kind::Direct => return,
+                    Kind::Free => pool.free_runs.add(piece.bytes),
+                    Kind::Run => pool.live += piece.bytes,
+                    Kind::Page(page, _) => {
+                        let blocks = PageCount::of(page);
+                        pool.live += blocks.live * blocks.size;
+                        pool.free_pieces += blocks.freed;
+                        stats.cached += blocks.cached;
+                        if let Some(rows) = by_class.as_deref_mut() {
+                            rows[place][page.class()] += blocks.freed as u32;
+                        }
+                    }
+                    Kind::Between => {}
+                }
+                pool.owned += piece.bytes;
+            });
+            for (pool, peak) in stats.pools.iter_mut().zip(spans.owned_peak) {
+                pool.owned_peak = (peak * SLICE).max(pool.owned);
+                pool.free_pieces += pool.free_runs.count;
+                stats.live += pool.live;
+                stats.free_slices += pool.free_runs.bytes;
+                stats.free_pieces += pool.free_pieces;
             }
             if spans.brk.end != 0 {
                 let mut low = slice_of(spans.brk.end);
@@ -77,27 +152,14 @@ impl<P: Platform> Engine<P> {
         stats
     }
 
-    fn count_leaf(&self, leaf: &Leaf, stats: &mut Stats) {
-        let mut was_free = false;
-        for index in 0..LEAF_SLICES {
-            if leaf.owned.word(index / 64) == 0 || !leaf.owned.get(index) {
-                was_free = false;
-                continue;
-            }
-            let free = leaf.free.get(index);
-            if free {
-                stats.free_slices += SLICE;
-                stats.free_pieces += (!was_free) as usize;
-            } else {
-                count_page(&leaf.metas[index], stats);
-            }
-            was_free = free;
-        }
-    }
-
     /// Returns everything returnable: the calling thread's cached blocks and empty pages, what idle heaps hold, and all
     /// free memory but `pad` bytes at the top of the break. `true`: something went back.
     pub fn trim(&self, pad: usize) -> bool {
+        self.trim_by(pad, Rule::Trim)
+    }
+
+    /// [`Engine::trim`], by a rule.
+    pub(crate) fn trim_by(&self, pad: usize, rule: Rule) -> bool {
         self.start();
         let heap = self.own_heap();
         if !heap.is_empty_heap() {
@@ -107,8 +169,8 @@ impl<P: Platform> Engine<P> {
                 self.retire_all(heap);
             });
         }
-        let inside = if self.can_return() { self.look_over(Effort::All).returned } else { 0 };
-        inside + self.give_back_all(pad) > 0
+        let inside = if self.can_return() { self.look_over(Effort::All(rule)).returned } else { 0 };
+        inside + self.give_back_all(pad, rule) > 0
     }
 
     /// Ends the use of all CURRENT pages of a heap, and gives its empty pages back. By the owner, inside its gate.
@@ -120,22 +182,27 @@ impl<P: Platform> Engine<P> {
     }
 }
 
-/// Adds a page or run to the census.
-fn count_page(page: &PageMeta, stats: &mut Stats) {
-    match page.owner.load(Acquire) {
-        owner::NONE | owner::INTERIOR | owner::DIRECT => {}
-        owner::RUN => stats.live += page.span_bytes(),
-        _ if page.status() == Status::None => {}
-        _ => {
-            let size = page.block_size.load(Relaxed) as usize;
-            let (live, freed) = count_states(page);
-            let out = page.out().max(0) as usize;
-            stats.live += live * size;
-            stats.free_pieces += freed;
-            if !page.is_stale() {
-                stats.cached += out.saturating_sub(live) * size;
-            }
-        }
+/// The blocks of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageCount {
+    /// Bytes of a block.
+    pub(crate) size: usize,
+    /// Live blocks.
+    pub(crate) live: usize,
+    /// Free blocks that were used before.
+    pub(crate) freed: usize,
+    /// Bytes of free blocks in threads' lists. Of a page whose books are old nobody knows.
+    pub(crate) cached: usize,
+}
+
+impl PageCount {
+    /// Counts the blocks of a page in use.
+    pub(crate) fn of(page: &PageMeta) -> PageCount {
+        let size = page.block_size.load(Relaxed) as usize;
+        let (live, freed) = count_states(page);
+        let out = page.out().max(0) as usize;
+        let cached = if page.is_stale() { 0 } else { out.saturating_sub(live) * size };
+        PageCount { size, live, freed, cached }
     }
 }
 

@@ -25,7 +25,7 @@ const PAGES_KEPT: u32 = 8;
 
 impl<P: Platform> Engine<P> {
     /// All heaps, the newest first.
-    pub(crate) fn all_heaps(&self) -> impl Iterator<Item = &'static Heap> {
+    pub(crate) fn all_heaps(&self) -> impl Iterator<Item = &'static Heap> + Clone {
         // SAFETY: [heap-stays] heaps are never unmapped.
         let mut next = unsafe { self.heaps.load(Acquire).as_ref() };
         core::iter::from_fn(move || {

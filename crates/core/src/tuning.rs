@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use brkmap_sys::Kernel;
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Rule};
 
 use crate::classes::SMALL_MAX;
 use crate::config::{Background, Key, Mechanisms, Settings};
@@ -23,25 +23,25 @@ impl Cell {
         Cell(AtomicUsize::new(0))
     }
 
-    fn get(&self) -> Option<usize> {
+    pub(crate) fn get(&self) -> Option<usize> {
         self.0.load(Relaxed).checked_sub(1)
     }
 
-    fn set(&self, value: usize) {
+    pub(crate) fn set(&self, value: usize) {
         self.0.store(value.saturating_add(1), Relaxed);
     }
 }
 
 /// The options that are not thresholds.
 pub(crate) struct Knobs {
-    mechanisms: Cell,
-    arena_max: Cell,
+    pub(crate) mechanisms: Cell,
+    pub(crate) arena_max: Cell,
     tcache_count: Cell,
     tcache_max: Cell,
     thp: Cell,
-    background: Cell,
-    limit: Cell,
-    purge_delay_ms: Cell,
+    pub(crate) background: Cell,
+    pub(crate) limit: Cell,
+    pub(crate) purge_delay_ms: Cell,
 }
 
 impl Knobs {
@@ -161,7 +161,7 @@ impl<P: Platform> Engine<P> {
         self.tunables.knobs.purge_delay_ms.get().map_or(planned, |ms| (ms as u64).max(1))
     }
 
-    fn mechanisms(&self) -> Mechanisms {
+    pub(crate) fn mechanisms(&self) -> Mechanisms {
         match self.tunables.knobs.mechanisms.get() {
             Some(value) if value == Mechanisms::Break as usize => Mechanisms::Break,
             Some(value) if value == Mechanisms::Mappings as usize => Mechanisms::Mappings,
@@ -235,7 +235,7 @@ impl<P: Platform> Engine<P> {
         let used = spans.used * SLICE + self.counter(Counter::DirectLiveBytes) as usize;
         let wanted = used.saturating_add(bytes);
         if wanted <= limit && wanted.saturating_add(spans.dirty * SLICE) > limit && self.kernel().purge_is_honest() {
-            self.give_back_in(spans, 0);
+            self.give_back_in(spans, 0, Rule::Limit);
         }
         wanted <= limit
     }

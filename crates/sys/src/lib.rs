@@ -11,6 +11,7 @@
 //! | `brk` (through libc's `sbrk` on glibc) | the main heap | mappings take over, for good |
 //! | `mmap`, `munmap`, `mremap` | regions, large blocks, metadata | `ENOMEM`; the range is kept; copy |
 //! | `madvise` | giving memory back, huge pages | the memory stays, zeroing by hand |
+//! | `mincore` | what is in memory, for statistics | the figures come from the books |
 //! | `futex` | waiting for a lock | `sched_yield` and try again |
 //! | `prctl(PR_SET_VMA)` | names in `/proc/PID/maps` | no names |
 //! | `gettid`, `getpid` | whose lock, which process | numbers are made up |
@@ -25,9 +26,12 @@
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
+mod calls;
 pub mod linux;
 #[cfg(feature = "sim")]
 pub mod sim;
+
+pub use calls::{Calls, SystemCall};
 
 /// Puts a reference's address into a register of its own. Recent cores forward a store to the next load of the same
 /// address without latency if both name it as register plus constant; compilers fold `base + index` into the access.
@@ -119,6 +123,19 @@ pub trait Kernel: Sync {
     /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
     fn purge_is_honest(&self) -> bool;
 
+    /// Asks which OS pages from the page-aligned address `start` on are in memory: one byte each, whose bit 0 is set if it
+    /// is. `false`: refused, or not all of the range is mapped; `pages` may hold anything then.
+    fn resident(&self, start: usize, pages: &mut [u8]) -> bool {
+        let _ = (start, pages);
+        false
+    }
+
+    /// How often calls of this kind were made.
+    fn calls(&self, call: SystemCall) -> Calls {
+        let _ = call;
+        Calls::default()
+    }
+
     /// Names a mapping in `/proc/PID/maps`, where the kernel can.
     fn name(&self, start: NonNull<u8>, len: usize, name: &'static core::ffi::CStr);
 
@@ -160,6 +177,15 @@ pub trait Kernel: Sync {
         alive: &AtomicU32,
     ) -> bool {
         let _ = (memory, len, thread_bytes, entry, alive);
+        false
+    }
+
+    /// A thread made by [`spawn`](Kernel::spawn) needs no rights: it gives up what it can of those it was started with.
+    fn shed_rights(&self) {}
+
+    /// Has the process changed its user since that thread was started? libc changes the credentials of each thread that it
+    /// knows, and it does not know this one, which has to end then. `false` when in doubt.
+    fn rights_changed(&self) -> bool {
         false
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use brkmap_sys::linux::{Linux, at_fork, thread_word};
-use brkmap_sys::{Kernel, Move, Purpose, ThreadMark};
+use brkmap_sys::{Kernel, Move, Purpose, SystemCall, ThreadMark};
 
 unsafe extern "C" {
     safe fn __errno_location() -> *mut i32;
@@ -51,6 +51,47 @@ fn the_page_size_is_the_kernels() {
     let told: usize = String::from_utf8(told.stdout).unwrap().trim().parse().unwrap();
     assert_eq!(Linux.page_size(), told);
     assert_eq!(Linux.page_size(), told, "the same when asked again");
+}
+
+#[test]
+fn what_is_in_memory_is_told_by_os_page() {
+    let page = Linux.page_size();
+    let start = map(6 * page);
+    let told = || {
+        let mut pages = [0xee; 6];
+        assert!(Linux.resident(start.as_ptr() as usize, &mut pages));
+        pages.map(|page| page & 1 != 0)
+    };
+    assert_eq!(told(), [false; 6]);
+    // SAFETY: our mapping; purged parts are not needed
+    unsafe {
+        start.add(page).write_bytes(1, 2 * page);
+        start.add(5 * page).write(1);
+        assert_eq!(told(), [false, true, true, false, false, true]);
+        assert!(Linux.purge(start.add(page), page));
+        assert_eq!(told(), [false, false, true, false, false, true]);
+        assert!(Linux.unmap(start, 6 * page));
+    }
+    assert!(!Linux.resident(start.as_ptr() as usize, &mut [0; 6]), "not mapped any more");
+}
+
+#[test]
+fn calls_are_counted_and_refusals_with_them() {
+    let count = |call| Linux.calls(call);
+    let before = count(SystemCall::Munmap);
+    let start = map(Linux.page_size());
+    // SAFETY: our mapping; the second range is no page's start, which the kernel refuses
+    unsafe {
+        assert!(!Linux.unmap(start.add(1), Linux.page_size()));
+        assert!(Linux.unmap(start, Linux.page_size()));
+    }
+    // Other tests run beside this one.
+    let after = count(SystemCall::Munmap);
+    assert!(after.made >= before.made + 2 && after.refused > before.refused, "{before:?} {after:?}");
+    assert!(count(SystemCall::Mmap).made > 0);
+    for (index, call) in SystemCall::ALL.into_iter().enumerate() {
+        assert_eq!(call as usize, index);
+    }
 }
 
 #[test]

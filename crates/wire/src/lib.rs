@@ -15,12 +15,20 @@
 //!     ├──► first heap ──► next heap …          one per thread that allocated (reused when threads end)
 //!     ├──► counters                            kernel calls and bytes, see [`Counter`]
 //!     ├──► class sizes                         u32 per size class
-//!     └──► first metadata arena ──► next …     {next, bytes} at the start of each
+//!     ├──► first metadata arena ──► next …     {next, bytes} at the start of each
+//!     └──► rules and moves                     what the policy did, see [`Rule`] and [`Move`]
 //! ```
+//!
+//! Fields are only ever appended, and the root says how many it has ([`Root::fields`]): a newer reader finds 0 in those
+//! that an older library does not know, an older reader does not look at what it does not know.
 //!
 //! Who writes this: `brkmap-core` (which asserts its layout against the root it publishes). Who reads it: the command.
 #![no_std]
 #![forbid(unsafe_code)]
+
+mod ledger;
+
+pub use ledger::{MOVE_SLOTS, MOVE_WORDS, Move, RULE_BYTES, RULES, Rule};
 
 /// The first 16 bytes of every root.
 pub const MAGIC: [u8; 16] = *b"\x7fbrkmap\x00root\x1a\x0d\x0a\x00";
@@ -50,11 +58,17 @@ macro_rules! root {
 
             /// Decodes a root. `None` if the bytes are too few, the magic is absent or the ABI is another one.
             /// A root whose `abi` is 0 belongs to a library that is loaded and was never called: it decodes.
+            /// Fields that the root does not have are 0.
             pub fn decode(bytes: &[u8]) -> Option<Root> {
-                if bytes.len() < Self::BYTES || bytes[..16] != MAGIC { return None; }
-                let mut words = bytes[16..Self::BYTES].chunks_exact(8)
-                    .map(|w| u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]));
-                let root = Root { magic: MAGIC, $($name: words.next()?,)* };
+                if bytes.len() < Self::LEAST_BYTES || bytes[..16] != MAGIC { return None; }
+                let word = |index: usize| {
+                    let word = bytes.get(16 + 8 * index..24 + 8 * index)?;
+                    Some(u64::from_le_bytes(word.try_into().ok()?))
+                };
+                let fields = Self::fields(word(1)?);
+                let mut next = 0..fields;
+                let mut field = || next.next().and_then(word).unwrap_or(0);
+                let root = Root { magic: MAGIC, $($name: field(),)* };
                 (root.abi == ABI || root.abi == 0).then_some(root)
             }
 
@@ -73,10 +87,28 @@ macro_rules! root {
     };
 }
 
+/// Fields of the first roots, which did not say how many they had.
+const FIRST_FIELDS: usize = 59;
+
+impl Root {
+    /// Bytes that every root has.
+    pub const LEAST_BYTES: usize = 16 + 8 * FIRST_FIELDS;
+    /// What a root says in `version` about the number of its fields.
+    pub const FIELDS_MARK: u64 = (Self::FIELDS as u64) << 48;
+
+    /// Number of fields that a root with this `version` has.
+    fn fields(version: u64) -> usize {
+        match (version >> 48) as usize {
+            0 => FIRST_FIELDS,
+            fields => fields,
+        }
+    }
+}
+
 root! {
     /// [`ABI`] once the engine has allocated; 0 before (all other fields are 0 then, too).
     abi,
-    /// Version of the library as `major << 32 | minor << 16 | patch`.
+    /// Version of the library as `major << 32 | minor << 16 | patch`, and above it the number of the root's fields.
     version,
     /// Which face owns the engine: see [`face`].
     face,
@@ -194,7 +226,20 @@ root! {
     mmap_threshold,
     /// Present trim threshold in bytes, as an address of a u64.
     trim_threshold,
+    /// Address of the table of rules: {u64 calls, u64 bytes} each, see [`Rule`].
+    rules,
+    /// Number of rules.
+    rule_count,
+    /// Address of the records of threshold moves, see [`Move`].
+    moves,
+    /// Number of records.
+    move_slots,
+    /// Bytes from one record to the next.
+    move_stride,
 }
+
+// Older readers and libraries know the fields up to here by their places.
+const _: () = assert!(core::mem::offset_of!(Root, rules) == Root::LEAST_BYTES);
 
 /// Values of `Root::face`.
 pub mod face {
@@ -277,6 +322,82 @@ pub enum Counter {
 /// Number of counters this version writes.
 pub const COUNTERS: usize = Counter::ThresholdMoves as usize + 1;
 
+impl Counter {
+    /// All counters, each at its own index.
+    pub const ALL: [Counter; COUNTERS] = [
+        Counter::BreakGrow,
+        Counter::BreakGrowBytes,
+        Counter::BreakShrink,
+        Counter::BreakShrinkBytes,
+        Counter::BreakRefused,
+        Counter::MapRegion,
+        Counter::MapRegionBytes,
+        Counter::MapDirect,
+        Counter::MapDirectBytes,
+        Counter::MapMetadata,
+        Counter::MapMetadataBytes,
+        Counter::MapRefused,
+        Counter::Unmap,
+        Counter::UnmapBytes,
+        Counter::Remap,
+        Counter::RemapBytes,
+        Counter::Purge,
+        Counter::PurgeBytes,
+        Counter::PurgeRefused,
+        Counter::DirectLive,
+        Counter::DirectLiveBytes,
+        Counter::DirectPeak,
+        Counter::DirectPeakBytes,
+        Counter::OwnedBytes,
+        Counter::UsedSliceBytes,
+        Counter::RunLiveBytes,
+        Counter::Heaps,
+        Counter::HeapsReused,
+        Counter::PagesAdopted,
+        Counter::RemoteBatches,
+        Counter::OutOfMemory,
+        Counter::ThresholdMoves,
+    ];
+
+    /// Its name in reports and statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::BreakGrow => "break_grow",
+            Counter::BreakGrowBytes => "break_grow_bytes",
+            Counter::BreakShrink => "break_shrink",
+            Counter::BreakShrinkBytes => "break_shrink_bytes",
+            Counter::BreakRefused => "break_refused",
+            Counter::MapRegion => "map_region",
+            Counter::MapRegionBytes => "map_region_bytes",
+            Counter::MapDirect => "map_direct",
+            Counter::MapDirectBytes => "map_direct_bytes",
+            Counter::MapMetadata => "map_metadata",
+            Counter::MapMetadataBytes => "map_metadata_bytes",
+            Counter::MapRefused => "map_refused",
+            Counter::Unmap => "unmap",
+            Counter::UnmapBytes => "unmap_bytes",
+            Counter::Remap => "remap",
+            Counter::RemapBytes => "remap_bytes",
+            Counter::Purge => "purge",
+            Counter::PurgeBytes => "purge_bytes",
+            Counter::PurgeRefused => "purge_refused",
+            Counter::DirectLive => "direct_live",
+            Counter::DirectLiveBytes => "direct_live_bytes",
+            Counter::DirectPeak => "direct_peak",
+            Counter::DirectPeakBytes => "direct_peak_bytes",
+            Counter::OwnedBytes => "owned_bytes",
+            Counter::UsedSliceBytes => "used_slice_bytes",
+            Counter::RunLiveBytes => "run_live_bytes",
+            Counter::Heaps => "heaps",
+            Counter::HeapsReused => "heaps_reused",
+            Counter::PagesAdopted => "pages_adopted",
+            Counter::RemoteBatches => "remote_batches",
+            Counter::OutOfMemory => "out_of_memory",
+            Counter::ThresholdMoves => "threshold_moves",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +411,31 @@ mod tests {
         assert_eq!(root.encode(&mut bytes), Some(Root::BYTES));
         assert_eq!(Root::decode(&bytes), Some(root));
         assert_eq!(size_of::<Root>(), Root::BYTES.next_multiple_of(ROOT_ALIGN));
+    }
+
+    #[test]
+    fn roots_of_other_versions_decode() {
+        let full = Root { abi: ABI, version: 7 << 32 | Root::FIELDS_MARK, trim_threshold: 5, rules: 6, ..Root::EMPTY };
+        let mut bytes = [0xaa; Root::BYTES + 64];
+        full.encode(&mut bytes).unwrap();
+        assert_eq!(Root::decode(&bytes).unwrap(), full, "what follows is not looked at");
+        let newer = Root { version: full.version + (3 << 48), ..full };
+        newer.encode(&mut bytes).unwrap();
+        assert_eq!(Root::decode(&bytes).unwrap(), newer, "nor are fields that a newer library has");
+        // The first roots did not say how many fields they had; behind them lie other things.
+        let older = Root { version: 7 << 32, ..full };
+        older.encode(&mut bytes).unwrap();
+        assert_eq!(Root::decode(&bytes).unwrap(), Root { rules: 0, ..older });
+        assert_eq!(Root::decode(&bytes[..Root::LEAST_BYTES]).unwrap(), Root { rules: 0, ..older });
+        assert_eq!(Root::decode(&bytes[..Root::LEAST_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn counters_stand_at_their_index() {
+        for (index, counter) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(counter as usize, index);
+            assert!(Counter::ALL[..index].iter().all(|other| other.name() != counter.name()));
+        }
     }
 
     #[test]

@@ -146,7 +146,6 @@ fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
         usage: run.usage,
         following: run.following,
         main: main.into_iter().next_back(),
-        unseen: run.unseen,
         others,
         not_kept: run.not_kept,
     }

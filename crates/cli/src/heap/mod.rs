@@ -2,13 +2,35 @@
 
 pub(crate) mod brkmap;
 
-use brkmap_wire::Counter;
+use brkmap_wire::{Counter, Move};
 use std::io;
 
 /// Memory of a process, or an image of it in a test.
 pub(crate) trait Memory {
     /// Fills `out` from `address`; an error if any byte of it is not there.
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+/// OS pages that blocks of one size keep from going back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) block_bytes: u64,
+    /// Live blocks that lie, wholly or in part, on these OS pages.
+    pub(crate) live_blocks: u64,
+    /// Resident OS pages that hold live bytes and free ones.
+    pub(crate) os_pages: u64,
+    /// Free bytes on them, without the blocks in the lists of threads.
+    pub(crate) free_bytes: u64,
+}
+
+impl Pin {
+    /// Adds another engine's or page's.
+    pub(crate) fn add(&mut self, other: &Pin) {
+        self.block_bytes = other.block_bytes;
+        self.live_blocks += other.live_blocks;
+        self.os_pages += other.os_pages;
+        self.free_bytes += other.free_bytes;
+    }
 }
 
 /// Where the resident bytes of one brkmap engine are. The byte figures count resident memory only and do not overlap.
@@ -42,6 +64,12 @@ pub(crate) struct Heap {
     pub(crate) mmap_threshold: u64,
     /// The engine's counters, indexed by `brkmap_wire::Counter`.
     pub(crate) counters: Vec<u64>,
+    /// Calls and bytes that went back, by `brkmap_wire::Rule` (newer libraries have more); empty: the library is older.
+    pub(crate) rules: Vec<(u64, u64)>,
+    /// Moves of the mmap threshold that the engine remembers, in their order.
+    pub(crate) moves: Vec<Move>,
+    /// What `pinned` consists of, by the size of the blocks.
+    pub(crate) pins: Vec<Pin>,
     /// Resident bytes explained by the figures above, per mapping of the snapshot.
     pub(crate) explained: Vec<u64>,
 }

@@ -47,13 +47,13 @@ impl Reason {
         match self {
             Reason::Is32Bit => "it is a 32-bit program and the library is 64-bit",
             Reason::Privileged => "it changes user or has capabilities, so the loader ignores LD_PRELOAD",
-            Reason::Go => "it is a static Go program, and Go has its own heap",
+            Reason::Go => "it is a Go program, and Go has its own heap",
             Reason::Static => "it is statically linked: no loader, no LD_PRELOAD",
             Reason::OwnMalloc => "it is linked into the program",
             Reason::Scrubbed => "it was started without LD_PRELOAD: its parent cleaned the environment",
             Reason::OtherLoader => "its loader is not glibc's",
             Reason::NotLoaded => "the loader did not load the library",
-            Reason::Unreadable => "its memory could not be read",
+            Reason::Unreadable => "its memory may not be read",
         }
     }
 }
@@ -75,11 +75,32 @@ impl InForce {
         InForce { malloc: malloc.into(), reason: None, never_called: false }
     }
 
+    /// The name as it stands in a sentence.
+    pub(crate) fn phrase(&self) -> &str {
+        match self.malloc.as_str() {
+            UNKNOWN => "an unknown malloc",
+            LINKED_IN => "a linked-in malloc",
+            name => name,
+        }
+    }
+
+    /// Whether the name is known.
+    pub(crate) fn is_known(&self) -> bool {
+        self.malloc != UNKNOWN
+    }
+
     /// Another malloc than the wanted one.
     pub(crate) fn no(malloc: impl Into<String>, reason: Reason) -> InForce {
         InForce { reason: Some(reason), ..InForce::yes(malloc) }
     }
 }
+
+/// Name of a malloc of which nothing is known.
+const UNKNOWN: &str = "unknown";
+/// Name of what a static program brings along.
+const LINKED_IN: &str = "linked in";
+/// Name of what Go programs allocate from.
+const GO_HEAP: &str = "Go's heap";
 
 /// Libraries that bring a malloc, by the beginning of their file name.
 const KNOWN: [(&str, &str); 12] = [
@@ -123,9 +144,9 @@ fn other_malloc(snapshot: &Snapshot) -> String {
     let name = match () {
         () if maps(&snapshot.mappings, is_glibc) => "glibc",
         () if maps(&snapshot.mappings, is_musl) => "musl",
-        () if executable.is_go => "Go's heap",
-        () if executable.is_static => "linked in",
-        () => "unknown",
+        () if executable.is_go => GO_HEAP,
+        () if executable.is_static => LINKED_IN,
+        () => UNKNOWN,
     };
     name.to_owned()
 }
@@ -151,11 +172,27 @@ fn why_not_loaded(snapshot: &Snapshot, library: &str) -> Reason {
     }
 }
 
+/// What can be said of a process whose memory and executable may not be read.
+fn unreadable(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
+    let (real, effective) = snapshot.status.users;
+    match wanted {
+        Wanted::System => InForce::yes(UNKNOWN),
+        _ if real != effective || snapshot.status.has_capabilities => InForce::no(UNKNOWN, Reason::Privileged),
+        _ => InForce::no(UNKNOWN, Reason::Unreadable),
+    }
+}
+
 /// Decides for one process.
 pub(crate) fn decide(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
+    let is_go = snapshot.executable.as_ref().is_some_and(|executable| executable.is_go);
     if let Some(heap) = snapshot.heaps.iter().find(|heap| heap.has_served()) {
         let (major, minor, patch) = heap.version;
-        return InForce::yes(format!("brkmap {major}.{minor}.{patch}"));
+        // A Go program with C inside calls malloc for the C part alone.
+        let beside = if is_go { format!(", beside {GO_HEAP}") } else { String::new() };
+        return InForce::yes(format!("brkmap {major}.{minor}.{patch}{beside}"));
+    }
+    if snapshot.unreadable {
+        return unreadable(snapshot, wanted);
     }
     let exports_malloc = snapshot.executable.as_ref().is_some_and(|executable| executable.exports_malloc);
     let library = match wanted {
@@ -168,6 +205,7 @@ pub(crate) fn decide(snapshot: &Snapshot, wanted: &Wanted) -> InForce {
     }
     match wanted {
         _ if exports_malloc => InForce::no("its own malloc", Reason::OwnMalloc),
+        _ if is_go => InForce::no(GO_HEAP, Reason::Go),
         Wanted::Library(name) => InForce::yes(name),
         _ if snapshot.heap_error.is_some() => InForce::no("brkmap", Reason::Unreadable),
         // Loaded, the root is there, and no request ever came.
@@ -247,6 +285,20 @@ mod tests {
     fn an_own_malloc_wins_over_a_loaded_library() {
         let snapshot = process(WITH_LIBRARY, Executable { exports_malloc: true, ..Executable::default() });
         assert_eq!(reason(&snapshot), Some(Reason::OwnMalloc));
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_said() {
+        let hidden = |users, has_capabilities| {
+            let mut snapshot = Snapshot { unreadable: true, ..Snapshot::default() };
+            (snapshot.status.users, snapshot.status.has_capabilities) = (users, has_capabilities);
+            snapshot
+        };
+        assert_eq!(reason(&hidden((1000, 1000), false)), Some(Reason::Unreadable));
+        assert_eq!(reason(&hidden((1000, 0), false)), Some(Reason::Privileged));
+        assert_eq!(reason(&hidden((1000, 1000), true)), Some(Reason::Privileged));
+        let system = decide(&hidden((1000, 1000), false), &Wanted::System);
+        assert!(system.reason.is_none() && !system.is_known());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ```
 
 pub(crate) mod in_force;
+pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;
 pub(crate) mod verdict;

@@ -1,6 +1,7 @@
 //! What stays of a process after its end: the snapshot reduced to what the report says.
 
 use super::in_force::{self, InForce, Wanted};
+use super::policy::Policy;
 use super::snapshot::{Moment, Snapshot};
 use super::waterfall::Waterfall;
 use crate::proc::stat::Stat;
@@ -77,6 +78,7 @@ pub(crate) struct Process {
     pub(crate) waterfall: Waterfall,
     pub(crate) in_force: InForce,
     pub(crate) engine: Option<Engine>,
+    pub(crate) policy: Policy,
     pub(crate) heap_error: Option<String>,
     /// It should have changed user, and could not because it was traced.
     pub(crate) lost_privilege: bool,
@@ -110,6 +112,7 @@ impl Process {
             waterfall,
             in_force: in_force::decide(snapshot, wanted),
             engine: Engine::of(snapshot),
+            policy: Policy::of(snapshot),
             heap_error: snapshot.heap_error.clone(),
             lost_privilege: moment == Moment::AtExit && lost_privilege(snapshot),
             stat: snapshot.stat,

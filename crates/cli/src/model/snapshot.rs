@@ -56,6 +56,8 @@ impl Executable {
 pub(crate) struct Snapshot {
     pub(crate) status: Status,
     pub(crate) stat: Stat,
+    /// When the process began, on CLOCK_MONOTONIC.
+    pub(crate) started_ms: Option<u64>,
     pub(crate) mappings: Vec<Mapping>,
     /// Path of the program.
     pub(crate) exe: String,
@@ -64,6 +66,8 @@ pub(crate) struct Snapshot {
     pub(crate) preload: Option<String>,
     /// `None` if the file could not be read.
     pub(crate) executable: Option<Executable>,
+    /// The kernel refused a look at its memory: only the status is known.
+    pub(crate) unreadable: bool,
     /// brkmap's heaps: one per root.
     pub(crate) heaps: Vec<Heap>,
     /// Why a heap could not be read.

@@ -93,13 +93,16 @@ pub(crate) fn judge(waterfall: &Waterfall, in_force: &InForce) -> Verdict {
     let text = match class {
         Class::NotInForce => {
             let reason = in_force.reason.map_or("", |reason| reason.text());
-            format!("ran on {}: {reason}", in_force.malloc)
+            format!("ran on {}: {reason}", in_force.phrase())
         }
         Class::NeverCalled => format!("never called malloc: all of its {} are other things", mib(rss)),
+        Class::Opaque if !in_force.is_known() => {
+            format!("{} resident at the end; which malloc it used is not known", mib(rss))
+        }
         Class::Opaque => format!(
             "{} resident at the end; what {} holds inside cannot be seen from outside yet",
             mib(rss),
-            in_force.malloc
+            in_force.phrase()
         ),
         Class::Small => format!("small: {} resident at the end, {} of it malloc's", mib(rss), mib(waterfall.malloc())),
         Class::Live => {

@@ -1,7 +1,8 @@
 //! Every resident byte under one reason.
 //!
 //! Invariant `[sum]`: the rows of a waterfall sum to its RSS, exactly. RSS is the sum over `smaps`: the kernel walks the
-//! page tables for it, while `VmRSS` may come from counters that lag behind.
+//! page tables for it, while `VmRSS` may come from counters that lag behind. Where `smaps` may not be read `VmRSS` has to do,
+//! and all of it is unexplained.
 
 use super::snapshot::Snapshot;
 use crate::heap::Heap;
@@ -115,6 +116,10 @@ impl Waterfall {
         let mut waterfall = Waterfall { ours: snapshot.heaps.iter().any(Heap::has_served), ..Waterfall::default() };
         for heap in &snapshot.heaps {
             waterfall.add_heap(heap);
+        }
+        if snapshot.unreadable {
+            waterfall.bytes[Kind::Unexplained as usize] = snapshot.status.rss;
+            return waterfall;
         }
         for (index, mapping) in snapshot.mappings.iter().enumerate() {
             let explained: u64 = snapshot.heaps.iter().filter_map(|heap| heap.explained.get(index)).sum();
@@ -252,6 +257,14 @@ d000-20c000 rw-p 0 0:0 0\nRss: 16 kB
             let cut_short = Waterfall::of(&snapshot);
             assert_eq!(cut_short.rss(), rss, "explained {explained}, half of it without a row");
         }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_unexplained() {
+        let mut snapshot = Snapshot { unreadable: true, ..Snapshot::default() };
+        snapshot.status.rss = 5 << 20;
+        let waterfall = Waterfall::of(&snapshot);
+        assert_eq!((waterfall.rss(), waterfall.get(Kind::Unexplained)), (5 << 20, 5 << 20));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) struct Stat {
     pub(crate) user_ticks: u64,
     /// Time in the kernel, in clock ticks.
     pub(crate) system_ticks: u64,
+    /// When the process began, in clock ticks since the machine did.
+    pub(crate) start_ticks: u64,
 }
 
 /// Reads the line. `None` if it is not of the known form.
@@ -18,7 +20,13 @@ pub(crate) fn parse(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     // fields[0] is the third field of proc(5), the state.
     let field = |number: usize| fields.get(number - 3)?.parse().ok();
-    Some(Stat { minor_faults: field(10)?, major_faults: field(12)?, user_ticks: field(14)?, system_ticks: field(15)? })
+    Some(Stat {
+        minor_faults: field(10)?,
+        major_faults: field(12)?,
+        user_ticks: field(14)?,
+        system_ticks: field(15)?,
+        start_ticks: field(22)?,
+    })
 }
 
 #[cfg(test)]
@@ -29,7 +37,8 @@ mod tests {
     fn a_hostile_name_does_not_shift_the_fields() {
         let line = "77 (a) R 1 (b)) S 1 77 77 0 -1 4194304 310 9 2 8 15 6 0 0 20 0 1 0 12345 8192 100";
         let stat = parse(line).unwrap();
-        assert_eq!(stat, Stat { minor_faults: 310, major_faults: 2, user_ticks: 15, system_ticks: 6 });
+        let expected = Stat { minor_faults: 310, major_faults: 2, user_ticks: 15, system_ticks: 6, start_ticks: 12345 };
+        assert_eq!(stat, expected);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) has_memory: bool,
     /// Real and effective user.
     pub(crate) users: (u32, u32),
+    /// Whether it may do anything that an ordinary user may not.
+    pub(crate) has_capabilities: bool,
 }
 
 /// Reads the text; lines that are not understood are passed over.
@@ -37,6 +39,7 @@ pub(crate) fn parse(text: &str) -> Status {
             "VmRSS" => (status.rss, status.has_memory) = (bytes(), true),
             "VmSwap" => status.swap = bytes(),
             "VmData" => status.data = bytes(),
+            "CapPrm" => status.has_capabilities = u64::from_str_radix(value.trim(), 16).is_ok_and(|set| set != 0),
             "Uid" => {
                 let mut ids = value.split_whitespace().map(|id| id.parse().unwrap_or(0));
                 status.users = (ids.next().unwrap_or(0), ids.next().unwrap_or(0));
@@ -54,13 +57,14 @@ mod tests {
     #[test]
     fn the_fields_are_read() {
         let text = "Name:\tmy: prog\nTgid:\t12\nPPid:\t3\nUid:\t1000\t0\t0\t0\nVmHWM:\t    40 kB\nVmRSS:\t  36 kB\n\
-                    VmSwap:\t 4 kB\nVmData:\t 8 kB\nThreads:\t5\nnonsense\n";
+                    VmSwap:\t 4 kB\nCapPrm:\t0000000000002000\nVmData:\t 8 kB\nThreads:\t5\nnonsense\n";
         let status = parse(text);
         assert_eq!(status.name, "my: prog");
         assert_eq!((status.tgid, status.ppid, status.threads), (12, 3, 5));
         assert_eq!((status.peak_rss, status.rss, status.swap, status.data), (40960, 36864, 4096, 8192));
         assert_eq!(status.users, (1000, 0));
-        assert!(status.has_memory);
+        assert!(status.has_memory && status.has_capabilities);
+        assert!(!parse("CapPrm:\t0000000000000000\n").has_capabilities);
     }
 
     #[test]

@@ -45,8 +45,6 @@ pub(crate) struct Run {
     pub(crate) following: Following,
     /// In the order of their ends.
     pub(crate) processes: Vec<Process>,
-    /// Why the command itself is not among them, if that is known.
-    pub(crate) unseen: Option<String>,
     /// Processes beyond the number that is kept.
     pub(crate) not_kept: u64,
     /// Why the program could not be started.
@@ -79,10 +77,10 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
     let (outcome, usage) = tracer.watch()?;
     let wall = begin.elapsed();
     let following = tracer.following;
-    let unseen = tracer.processes.refused.take();
     let (processes, not_kept) = tracer.processes.finish();
+    signals.drop_pending();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, unseen, not_kept, not_started: exec.failure() })
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure() })
 }
 
 impl Tracer {
@@ -155,10 +153,15 @@ impl Tracer {
         let _ = ptrace::resume(tid, signal);
     }
 
-    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it.
+    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
+    /// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
     fn stopped(&mut self, tid: i32, signal: i32) {
-        let from_terminal = matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
-        if tid != self.main || !from_terminal || std::fs::File::open("/dev/tty").is_err() {
+        let stops_us = match signal {
+            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
+            libc::SIGSTOP => os::is_foreground_job(),
+            _ => false,
+        };
+        if tid != self.main || !stops_us {
             return;
         }
         os::stop_self();

@@ -3,7 +3,7 @@
 use crate::collect::{self, Collector};
 use crate::model::in_force::Wanted;
 use crate::model::process::{EarlierProgram, Outcome, Process};
-use crate::model::snapshot::Moment;
+use crate::model::snapshot::{Moment, Snapshot};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,6 @@ pub(super) struct Processes {
     /// Ended processes that never ran a program of their own: the news that one had borrowed its memory may be late.
     never_exec: HashSet<i32>,
     not_kept: u64,
-    /// What the kernel said when it refused a look at a process that is only sampled.
-    pub(super) refused: Option<String>,
 }
 
 impl Processes {
@@ -53,7 +51,6 @@ impl Processes {
             ended: Vec::new(),
             never_exec: HashSet::new(),
             not_kept: 0,
-            refused: None,
         }
     }
 
@@ -120,9 +117,9 @@ impl Processes {
         if living.borrowed || !(tid == pid || is_last) || !is_new {
             return;
         }
-        if let Ok(snapshot) = self.collector.snapshot(tid) {
+        if let Ok(snapshot) = self.collector.look(tid) {
             // Without memory: another thread already took it away, or the program is not there yet.
-            if snapshot.status.has_memory && !snapshot.mappings.is_empty() {
+            if is_there(&snapshot) {
                 let process = Process::of(pid, &snapshot, &self.wanted, Moment::AtExit);
                 living.observed = Some((process, Instant::now()));
             }
@@ -177,15 +174,12 @@ impl Processes {
                 }
                 continue;
             }
-            match self.collector.snapshot(pid) {
-                Ok(snapshot) if snapshot.status.has_memory && !snapshot.mappings.is_empty() => {
+            match self.collector.look(pid) {
+                Ok(snapshot) if is_there(&snapshot) => {
                     let moment = Moment::Before(Duration::ZERO);
                     living.observed = Some((Process::of(pid, &snapshot, &self.wanted, moment), Instant::now()));
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                    self.refused = Some("it runs as another user, whose memory brkmap may not read".to_owned());
-                }
                 // A child of ours stays as a zombie until its end is reported.
                 Err(_) if collect::status(pid).is_err() => gone.push(pid),
                 Err(_) => {}
@@ -204,7 +198,7 @@ impl Processes {
     pub(super) fn finish(mut self) -> (Vec<Process>, u64) {
         let living: Vec<_> = self.living.drain().filter(|(_, living)| !living.borrowed).collect();
         for (pid, mut living) in living {
-            match self.collector.snapshot(pid) {
+            match self.collector.look(pid) {
                 Ok(snapshot) if snapshot.status.has_memory => {
                     let process = Process::of(pid, &snapshot, &self.wanted, Moment::StillRunning);
                     living.observed = Some((process, Instant::now()));
@@ -215,4 +209,9 @@ impl Processes {
         }
         (self.ended, self.not_kept)
     }
+}
+
+/// Whether there was anything to look at.
+fn is_there(snapshot: &Snapshot) -> bool {
+    snapshot.status.has_memory && (snapshot.unreadable || !snapshot.mappings.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use super::Report;
 use crate::model::in_force::Wanted;
+use crate::model::policy::{Returned, ThresholdMove, When, face_key};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::judge;
@@ -73,6 +74,55 @@ fn engine(engine: &Engine) -> Value {
     })
 }
 
+fn threshold_move(moved: &ThresholdMove) -> Value {
+    let after = match moved.when {
+        When::After(ms) => Some(ms * 1000),
+        When::Inherited | When::Unknown => None,
+    };
+    json!({
+        "number": moved.made.number,
+        "freed_bytes": moved.made.freed,
+        "from_bytes": moved.made.from,
+        "to_bytes": moved.made.to,
+        "after_us": after,
+        "before_fork": moved.when == When::Inherited,
+        "address": format!("{:#x}", moved.made.address),
+        "thread": moved.made.thread,
+    })
+}
+
+/// The policy at work. What the library does not tell is null, not zero.
+fn policy(process: &Process) -> Value {
+    if process.engine.is_none() {
+        return Value::Null;
+    }
+    let thresholds = process.policy.thresholds.iter().map(|threshold| {
+        json!({
+            "engine": face_key(threshold.face),
+            "bytes": threshold.bytes,
+            "moves": threshold.moved,
+            "kept": threshold.kept.iter().map(threshold_move).collect::<Vec<_>>(),
+        })
+    });
+    let returned = process.policy.returned.as_ref().map(|rules| {
+        let rule = |rule: &Returned| json!({ "rule": rule.key, "calls": rule.calls, "bytes": rule.bytes });
+        rules.iter().map(rule).collect::<Vec<_>>()
+    });
+    let pins = process.policy.pins.iter().map(|pin| {
+        json!({
+            "block_bytes": pin.block_bytes,
+            "live_blocks": pin.live_blocks,
+            "os_pages": pin.os_pages,
+            "free_bytes": pin.free_bytes,
+        })
+    });
+    json!({
+        "mmap_thresholds": thresholds.collect::<Vec<_>>(),
+        "given_back": returned,
+        "pinned": pins.collect::<Vec<_>>(),
+    })
+}
+
 fn process(process: &Process, ticks: u64) -> Value {
     let time = |count: u64| count * 1_000_000 / ticks;
     let earlier: Vec<Value> = process
@@ -101,6 +151,7 @@ fn process(process: &Process, ticks: u64) -> Value {
         "swap_bytes": process.swap,
         "waterfall": waterfall(&process.waterfall),
         "asked_of_kernel": process.engine.as_ref().map(engine),
+        "policy": policy(process),
         "faults": { "minor": process.stat.minor_faults, "major": process.stat.major_faults },
         "time": { "user_us": time(process.stat.user_ticks), "system_us": time(process.stat.system_ticks) },
         "before_exec": earlier,
@@ -145,7 +196,7 @@ pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     put("children_followed", json!(followed));
     put("not_followed_because", json!(why));
     put("main_process_seen", json!(report.main.is_some()));
-    put("main_process_unseen_because", json!(report.unseen));
+    put("main_process_unseen_because", json!(report.main.is_none().then_some(super::UNSEEN)));
     put("processes_not_kept", json!(report.not_kept));
     put("processes", Value::Array(processes));
     Value::Object(document)

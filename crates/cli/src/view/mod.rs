@@ -1,6 +1,7 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
 pub(crate) mod json;
+mod policy;
 pub(crate) mod style;
 pub(crate) mod text;
 
@@ -19,12 +20,13 @@ pub(crate) struct Report {
     pub(crate) following: Following,
     /// The command's own process, if it was seen.
     pub(crate) main: Option<Process>,
-    /// Why it was not seen, if that is known.
-    pub(crate) unseen: Option<String>,
     /// The rest, largest peak first.
     pub(crate) others: Vec<Process>,
     pub(crate) not_kept: u64,
 }
+
+/// Why the command's own process may be missing.
+pub(crate) const UNSEEN: &str = "it ended before it could be looked at";
 
 impl Report {
     /// The command as a person would type it, cut to `width` characters.

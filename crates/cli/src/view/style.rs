@@ -81,6 +81,11 @@ impl Style {
         bar
     }
 
+    /// The sign between before and after.
+    pub(crate) fn arrow(self) -> &'static str {
+        if self.ascii { " -> " } else { " → " }
+    }
+
     /// The sign between parts of a line.
     pub(crate) fn dot(self) -> &'static str {
         if self.ascii { " - " } else { " · " }

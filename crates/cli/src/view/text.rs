@@ -1,7 +1,7 @@
 //! The report for people: at most 30 lines.
 
 use super::style::{Ink, Style};
-use super::{Report, short_command, signal_name};
+use super::{Report, UNSEEN, policy, short_command, signal_name};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::{Class, judge, mib};
@@ -9,8 +9,12 @@ use crate::model::waterfall::{Kind, Waterfall};
 use crate::trace::Following;
 use brkmap_wire::Counter;
 
-/// So many other processes get a line of their own.
+/// A report is never longer.
+const LINES: usize = 30;
+/// So many other processes get a line of their own, if there is room.
 const OTHERS: usize = 5;
+/// Lines that other processes get in any case: a heading, the largest, the sum of the rest.
+const LEAST_OTHERS: usize = 3;
 /// Columns before the bar: label, MiB, per cent.
 const BEFORE_BAR: usize = 2 + LABEL + 12 + 8 + 2;
 const LABEL: usize = 34;
@@ -19,8 +23,7 @@ const LABEL: usize = 34;
 pub(crate) fn render(report: &Report, style: Style) -> String {
     let mut lines = Vec::new();
     let Some(main) = &report.main else {
-        let why = report.unseen.as_deref().unwrap_or("it ended before it could be looked at");
-        lines.push(format!("brkmap: {}: no sample: {why}", report.title(40)));
+        lines.push(format!("brkmap: {}: no sample: {UNSEEN}", report.title(40)));
         lines.extend(following(report, style));
         lines.push(time(report, style));
         return lines.join("\n") + "\n";
@@ -34,15 +37,23 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
         lines.push(entry(style, "incomplete", &format!("brkmap's heap could not be read to its end: {error}")));
     }
     lines.extend(main.engine.as_ref().map(|engine| asked(engine, style)).unwrap_or_default());
+    // Two lines follow in any case: faults and time.
+    let room = LINES.saturating_sub(2 + lines.len());
+    let others = report.others.len();
+    let kept_free = if others == 0 { 0 } else { (others + 1).min(LEAST_OTHERS) };
+    lines.extend(policy::lines(main, style, room.saturating_sub(kept_free)));
     lines.push(faults(report, main, style));
     lines.push(time(report, style));
-    lines.extend(others(report, style));
+    lines.extend(self::others(report, style, LINES.saturating_sub(lines.len())));
     lines.join("\n") + "\n"
 }
 
+/// Columns of a line's subject.
+pub(super) const SUBJECT: usize = 12;
+
 /// A line with its subject in front.
-fn entry(style: Style, subject: &str, text: &str) -> String {
-    style.paint(Ink::Bold, &format!("{subject:<12}")) + text
+pub(super) fn entry(style: Style, subject: &str, text: &str) -> String {
+    style.paint(Ink::Bold, &format!("{subject:<SUBJECT$}")) + text
 }
 
 fn verdict(report: &Report, main: &Process, style: Style) -> String {
@@ -51,11 +62,15 @@ fn verdict(report: &Report, main: &Process, style: Style) -> String {
     let mut line = format!("brkmap: {}", verdict.text);
     // A compiler driver or a shell script is small itself; what it started may not be.
     if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
-        let name = short_command(child, 24);
-        let name = name.split(' ').next().unwrap_or_default();
-        line += &format!("; its child {name} reached {}", mib(child.peak_rss));
+        line += &format!("; its child {} reached {}", program_name(child), mib(child.peak_rss));
     }
     style.paint(ink, &line)
+}
+
+/// A process' program in a word.
+fn program_name(process: &Process) -> String {
+    let name = short_command(process, 24);
+    name.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn header(report: &Report, main: &Process, style: Style) -> String {
@@ -69,15 +84,19 @@ fn header(report: &Report, main: &Process, style: Style) -> String {
 }
 
 fn following(report: &Report, style: Style) -> Option<String> {
-    let losers = report.main.iter().chain(&report.others).filter(|process| process.lost_privilege).count();
-    match &report.following {
-        Following::All if losers > 0 => {
-            let text =
-                format!("{losers} programs should have changed user and could not, being traced; try --no-trace");
+    let mut losers = report.main.iter().chain(&report.others).filter(|process| process.lost_privilege);
+    match (&report.following, losers.next()) {
+        (Following::All, Some(first)) => {
+            let name = program_name(first);
+            let more = match losers.count() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let text = format!("{name}{more} should have changed user and could not, being traced; try --no-trace");
             Some(entry(style, "privilege", &style.paint(Ink::Alert, &text)))
         }
-        Following::All => None,
-        Following::Sampled(why) => {
+        (Following::All, None) => None,
+        (Following::Sampled(why), _) => {
             Some(entry(style, "sampled", &style.paint(Ink::Alert, &format!("the command only, no children: {why}"))))
         }
     }
@@ -191,13 +210,15 @@ fn time(report: &Report, style: Style) -> String {
     entry(style, "time", &format!("{wall} wall{dot}{user} user{dot}{system} system{with}", dot = style.dot()))
 }
 
-/// The largest other processes, one line each, and the sum of the rest.
-fn others(report: &Report, style: Style) -> Vec<String> {
+/// The largest other processes, one line each, and the sum of the rest. At most `room` lines.
+fn others(report: &Report, style: Style, room: usize) -> Vec<String> {
     if report.others.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![entry(style, "children", "peak resident, malloc, command")];
-    let (large, rest) = report.others.split_at(report.others.len().min(OTHERS));
+    let all = report.others.len();
+    let fits = all <= OTHERS && all < room;
+    let (large, rest) = report.others.split_at(if fits { all } else { all.min(OTHERS).min(room.saturating_sub(2)) });
     lines.extend(large.iter().map(|process| {
         let malloc = match process.in_force.reason {
             None => process.in_force.malloc.clone(),
@@ -220,11 +241,12 @@ fn others(report: &Report, style: Style) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::Heap;
+    use crate::heap::{Heap, Pin};
     use crate::model::in_force::Wanted;
     use crate::model::snapshot::Snapshot;
     use crate::proc::smaps::Mapping;
     use crate::trace::Usage;
+    use brkmap_wire::Move;
     use std::time::Duration;
 
     const PLAIN: Style = Style { color: false, ascii: true, width: 80 };
@@ -235,19 +257,23 @@ mod tests {
         let heap = Heap {
             in_use: true,
             live: rss,
-            explained: vec![rss],
+            explained: vec![2 * rss],
             counters: vec![3 << 20; brkmap_wire::COUNTERS],
+            rules: vec![(3, rss); brkmap_wire::RULES],
+            moves: vec![Move { number: 1, freed: 1, from: 1, to: 2, ..Move::default() }; 2],
+            pinned: rss,
+            pins: (1..9).map(|size| Pin { block_bytes: 8 * size, free_bytes: rss / 8, ..Pin::default() }).collect(),
             ..Heap::default()
         };
         let mut mappings = names.map(|name| mapping(name, rss)).to_vec();
-        mappings[0].rss = 2 * rss;
+        mappings[0].rss = 3 * rss;
         let mut snapshot = Snapshot {
             mappings,
             heaps: vec![heap],
             command: vec!["/usr/bin/tool".to_owned(), "x".repeat(200)],
             ..Snapshot::default()
         };
-        snapshot.status.rss = rss * 9;
+        snapshot.status.rss = rss * 10;
         Process::of(pid, &snapshot, &Wanted::Brkmap, Moment::AtExit)
     }
 
@@ -262,7 +288,6 @@ mod tests {
             usage: Usage::default(),
             following: Following::Sampled("tracing was refused".to_owned()),
             main: Some(main),
-            unseen: None,
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
         }
@@ -275,9 +300,27 @@ mod tests {
         assert!(text.is_ascii());
         assert!(text.contains("its child tool reached "), "{text}");
         assert!(text.contains("killed by SIGSEGV"), "{text}");
+        let subjects = ["threshold ", "by rule ", "stayed ", "children ", "faults "];
+        assert!(subjects.iter().all(|subject| text.contains(&format!("\n{subject}"))), "{text}");
+        assert!(text.contains("97 more, sum of their peaks"), "{text}");
         let is_table = |line: &&str| line.starts_with("  ") || line.contains(" - pid ");
         let too_wide: Vec<_> = text.lines().filter(is_table).filter(|line| line.chars().count() > 80).collect();
         assert!(too_wide.is_empty(), "{too_wide:#?}");
+    }
+
+    #[test]
+    fn children_get_the_room_that_is_left() {
+        for count in 0..12 {
+            let others = (0..count).map(|pid| process(pid, 200 << 20)).collect();
+            let roomy = Report { others, following: Following::All, not_kept: 0, ..full() };
+            let text = render(&roomy, PLAIN);
+            assert!(text.lines().count() <= 30, "{text}");
+            let children = text.lines().skip_while(|line| !line.starts_with("children")).skip(1);
+            assert_eq!(children.clone().count() > 0, count > 0);
+            let named = children.filter(|line| line.contains("tool x")).count() as i32;
+            let summed = text.contains("more, sum of their peaks");
+            assert!(named == count && !summed || summed && named >= 1 && named < count, "{text}");
+        }
     }
 
     #[test]
@@ -286,7 +329,8 @@ mod tests {
         let text = render(&report, PLAIN);
         let figures: Vec<f64> = text
             .lines()
-            .filter(|line| line.starts_with("  "))
+            .skip_while(|line| !line.starts_with("  "))
+            .take_while(|line| line.starts_with("  "))
             .map(|line| {
                 let (_, rest) = line.split_at(2 + LABEL);
                 rest.trim_start().split(' ').next().unwrap().parse().unwrap()
@@ -301,8 +345,6 @@ mod tests {
     fn a_program_without_a_sample_is_reported_too() {
         let report = Report { main: None, others: vec![], ..full() };
         let text = render(&report, PLAIN);
-        let forbidden = Report { unseen: Some("it may not be read".to_owned()), main: None, ..full() };
-        assert!(render(&forbidden, PLAIN).contains("no sample: it may not be read"));
         assert!(text.starts_with("brkmap: tool yyyy"), "{text}");
         assert!(text.contains("no sample") && text.contains("1.23 s wall"), "{text}");
     }

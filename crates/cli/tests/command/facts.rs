@@ -230,3 +230,30 @@ fn why_brkmap_is_not_in_force_is_told() {
     let program = compile(folder.path(), &own, &["-rdynamic", "-fno-builtin"]);
     assert_eq!(reason(&[&program]), "own_malloc");
 }
+
+#[test]
+fn strace_sees_what_it_traces_under_brkmap_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = folder.path().join("calls");
+    let strace = ["strace", "-f", "-e", "trace=execve", "-o", calls.to_str().unwrap(), "sh", "-c", "sleep 0.3; exit 5"];
+    let traced = |what: &str| {
+        let lines = std::fs::read_to_string(&calls).unwrap_or_else(|error| panic!("strace is needed: {error}"));
+        assert!(lines.contains("sleep"), "{what}: {lines}");
+    };
+    let (status, document) = report("brkmap", &strace);
+    assert_eq!((status, document["children_followed"].as_bool()), (5, Some(false)));
+    assert_eq!(document["not_followed_because"], "it traces programs itself and is left alone");
+    assert_eq!(document["processes"][0]["malloc"]["as_wanted"], true);
+    traced("alone");
+    std::fs::remove_file(&calls).unwrap();
+    // In the tree it is left alone, and the rest is followed.
+    let line = format!("{}; cat /dev/null; exit 6", strace.map(|word| format!("'{word}'")).join(" "));
+    let (status, document) = report("brkmap", &["sh", "-c", &line]);
+    assert_eq!((status, document["children_followed"].as_bool()), (6, Some(true)));
+    traced("in the tree");
+    let moment = |name: &str| {
+        let processes = document["processes"].as_array().unwrap();
+        processes.iter().find(|process| process["command"][0] == name).unwrap()["seen"]["at"].clone()
+    };
+    assert_eq!((moment("strace"), moment("cat")), ("sample".into(), "exit".into()));
+}

@@ -174,3 +174,23 @@ fn programs_may_replace_themselves_under_their_own_name() {
     let mut command = brkmap(&["use", "--", "sh", "-c", "exit 6"]);
     assert_eq!(command.arg0("other").status().unwrap().code(), Some(6));
 }
+
+#[test]
+fn what_is_sent_to_brkmap_is_the_programs() {
+    // Sent by its number, as a supervisor does: a program that was started without brkmap would have got it.
+    for name in ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"] {
+        let script = format!("trap 'echo got it; exit 7' {name}; echo ready; while :; do sleep 0.05; done");
+        let mut running =
+            brkmap(&["run", "--", "sh", "-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = std::io::BufReader::new(running.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), &running.id().to_string()]).status().unwrap().success()
+        );
+        let ended = running.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(7), "{name}");
+        assert!(stderr(&ended).contains("sum = resident"), "{name}: {}", stderr(&ended));
+    }
+}

@@ -2,6 +2,9 @@
 
 mod facts;
 mod flow;
+mod policy;
+mod reasons;
+mod terminal;
 
 use serde_json::Value;
 use std::path::Path;

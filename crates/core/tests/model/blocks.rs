@@ -94,6 +94,7 @@ impl Driver {
         self.next_mark = self.next_mark.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(99);
         let block = Block { start, bytes, align, filled, usable, mark: self.next_mark, face };
         self.say(format_args!("new {block:x?}"));
+        self.touched = start;
         self.shadow.insert(block, &self.sim);
         block.fill();
         self.tally.allocated += 1;
@@ -163,6 +164,7 @@ impl Driver {
         self.say(format_args!("free {block:x?}"));
         block.verify("at free");
         self.shadow.remove(block.start);
+        self.touched = block.start;
         let pointer = block.start as *mut u8;
         // SAFETY: a live block, taken out of the shadow
         unsafe {

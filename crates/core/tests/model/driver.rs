@@ -12,6 +12,10 @@ use crate::shadow::{Face, Shadow};
 
 /// Live bytes at which a run frees more than it allocates.
 const PLENTY: usize = 96 << 20;
+/// Operations after which the page that was worked on last is checked as a whole; its head is checked after each.
+const PAGE_EVERY: u64 = 16;
+/// One operation in this many is followed by the comparison of everything.
+const ALL_EVERY: u64 = 2000;
 
 /// What happened in all runs: proof that they reach what they are for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +52,9 @@ pub(crate) struct Driver {
     /// The run is in a phase in which the heap grows.
     growing: bool,
     pub(crate) next_mark: u64,
+    /// An address in the page that was worked on last.
+    pub(crate) touched: usize,
+    operations: u64,
     /// Says what it does (`BRKMAP_MODEL_TRACE`).
     trace: bool,
 }
@@ -55,6 +62,11 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(seed: u64) -> Driver {
         let (plan, sim) = Plan::new(seed);
+        Driver::on(seed, plan, sim)
+    }
+
+    /// A run on this kernel.
+    pub(crate) fn on(seed: u64, plan: Plan, sim: Sim) -> Driver {
         let engine = Stage::engine(sim.clone());
         let mut driver = Driver {
             engine,
@@ -67,6 +79,8 @@ impl Driver {
             next_thread: main_thread(&sim) + 1,
             growing: true,
             next_mark: seed,
+            touched: 0,
+            operations: 0,
             trace: std::env::var_os("BRKMAP_MODEL_TRACE").is_some(),
             sim,
         };
@@ -115,6 +129,11 @@ impl Driver {
             _ => self.free_one(),
         }
         self.note_registered();
+        self.operations += 1;
+        self.check_touched();
+        if self.random.one_in(ALL_EVERY) {
+            self.check();
+        }
     }
 
     fn rare(&mut self) {
@@ -136,7 +155,7 @@ impl Driver {
                 }
             }
             18 => self.hostile(),
-            _ => self.check(),
+            _ => self.look(),
         }
     }
 
@@ -145,6 +164,15 @@ impl Driver {
         let block = self.engine.allocate(24);
         assert!(!block.is_null(), "refused after the kernel has recovered");
         self.admit(block, 24, 16, Face::C);
+    }
+
+    /// The equations of the page that was worked on last.
+    fn check_touched(&self) {
+        let whole = self.operations.is_multiple_of(PAGE_EVERY);
+        let page = if whole { self.engine.check_page_around(self.touched) } else { Ok(()) };
+        if let Err(violation) = page.and_then(|()| self.engine.check_around(self.touched)) {
+            panic!("{violation:x?}");
+        }
     }
 
     /// The engine's own equations, and that it counts as the shadow does.
@@ -163,6 +191,10 @@ impl Driver {
             "the engine counts {counted} live bytes, the model {}",
             self.shadow.usable
         );
+        let figures = self.engine.figures();
+        assert_eq!(figures.allocated as usize, self.shadow.usable, "{figures:?}");
+        assert_eq!(figures.mapped, figures.active + figures.retained + figures.metadata, "{figures:?}");
+        assert!(figures.allocated <= figures.active && figures.resident <= figures.mapped, "{figures:?}");
         let damage = self.sim.foreign_damage();
         assert!(damage.is_none(), "somebody else's byte below the break is overwritten: {damage:x?}");
     }

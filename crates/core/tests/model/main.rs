@@ -1,25 +1,33 @@
 //! The model test: random programs on simulated kernels that fail, compared with a shadow of the heap.
 //!
-//! `BRKMAP_MODEL_OPS` is the number of operations in all, `BRKMAP_MODEL_SEED` the first seed; a failure prints both, and
-//! with them it happens again; `BRKMAP_MODEL_TRACE=1` then says every operation. Addresses, faults, threads and time follow from the seed.
+//! `BRKMAP_MODEL_OPS` is the number of operations in all, `BRKMAP_MODEL_SEED` the first seed, `BRKMAP_MODEL_JOBS` the number
+//! of processes that share the seeds (as many as there are processors). A failure prints its seed, and with it alone it happens again;
+//! `BRKMAP_MODEL_TRACE=1` then says every operation. Addresses, faults, threads and time follow from the seed. A long run
+//! says every ten seconds how far it is.
 
 mod actors;
 mod blocks;
 mod driver;
+mod jobs;
+mod keeps;
 mod plan;
 mod platform;
 mod random;
 mod shadow;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use brkmap_sys::Kernel;
 use brkmap_sys::linux::Linux;
 use brkmap_sys::sim::Call;
 use driver::{Driver, Tally};
+use jobs::Progress;
 
 /// Operations of a seed.
 const RUN: u64 = 20_000;
+/// Seeds that meet everything there is to meet.
+const ENOUGH: u64 = 200;
 
 static SEED: AtomicU64 = AtomicU64::new(0);
 static OPERATION: AtomicU64 = AtomicU64::new(0);
@@ -109,15 +117,55 @@ impl Reach {
 fn the_heap_is_what_the_model_says() {
     let operations = number("BRKMAP_MODEL_OPS", if cfg!(debug_assertions) { 400_000 } else { 10_000_000 });
     let first = number("BRKMAP_MODEL_SEED", 1);
+    let seeds = operations.div_ceil(RUN);
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let jobs = number("BRKMAP_MODEL_JOBS", processors).clamp(1, (seeds / ENOUGH).max(1));
+    if jobs > 1 {
+        return jobs::share(first, seeds, jobs);
+    }
+    on_large_stack(move || run_all(first, seeds));
+}
+
+/// An engine is built on the stack before it moves to its box.
+/// One at a time: where a run is stands in statics.
+fn on_large_stack(run: impl FnOnce() + Send + 'static) {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the handler makes system calls and formats a line; the process ends after it
     unsafe { signal(11, on_fault as *const () as usize) };
-    // An engine is built on the stack before it moves to its box.
-    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(move || run_all(first, operations));
+    let runs = std::thread::Builder::new().stack_size(64 << 20).spawn(run);
     runs.expect("a thread").join().expect("the model holds");
 }
 
-fn run_all(first: u64, operations: u64) {
+/// All operations of a seed.
+fn run_seed(seed: u64, mut driver: Driver) -> Driver {
+    SEED.store(seed, Relaxed);
+    for operation in 0..RUN {
+        OPERATION.store(operation, Relaxed);
+        driver.step();
+    }
+    OPERATION.store(RUN, Relaxed);
+    driver.finish();
+    driver
+}
+
+fn run_all(first: u64, seeds: u64) {
     let _say = SayIfPanicking;
+    quiet_about_misuse();
+    let mut reach = Reach::default();
+    let mut progress = Progress::new(seeds);
+    for seed in first..first + seeds {
+        let driver = run_seed(seed, Driver::new(seed));
+        reach.add(&driver);
+        progress.one_more();
+    }
+    if seeds >= ENOUGH {
+        reach.expect_all();
+    }
+    println!("seeds {first} to {}, {} operations: 0 differences", first + seeds - 1, seeds * RUN);
+}
+
+fn quiet_about_misuse() {
     std::panic::set_hook(Box::new(|info| {
         let text = info.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
         // The misuse at the end of each run is meant.
@@ -125,21 +173,4 @@ fn run_all(first: u64, operations: u64) {
             eprintln!("{info}");
         }
     }));
-    let mut reach = Reach::default();
-    let seeds = operations.div_ceil(RUN);
-    for seed in first..first + seeds {
-        SEED.store(seed, Relaxed);
-        let mut driver = Driver::new(seed);
-        for operation in 0..RUN {
-            OPERATION.store(operation, Relaxed);
-            driver.step();
-        }
-        OPERATION.store(RUN, Relaxed);
-        driver.finish();
-        reach.add(&driver);
-    }
-    if seeds >= 200 {
-        reach.expect_all();
-    }
-    println!("{seeds} seeds, {} operations: 0 differences", seeds * RUN);
 }

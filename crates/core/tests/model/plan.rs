@@ -1,6 +1,6 @@
 //! How a seed's kernel misbehaves, and when.
 
-use brkmap_sys::sim::{Call, Config, Fault, Sim};
+use brkmap_sys::sim::{Call, Config, Fault, Purging, Sim};
 
 use crate::random::Random;
 
@@ -21,6 +21,47 @@ pub(crate) enum Trouble {
     NoBreak,
     /// Somebody else uses the break, by `sbrk` and once by a raw call.
     SharedBreak,
+}
+
+/// A call that gives memory back and never works, from the first moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// `madvise` is refused.
+    Purge,
+    /// `madvise` answers "done" and does nothing.
+    PurgeLies,
+    /// `munmap` is refused.
+    Unmap,
+    /// The break does not shrink.
+    Break,
+    /// `mremap` is refused.
+    Remap,
+    /// None of them works.
+    All,
+}
+
+impl Keeps {
+    pub(crate) const EACH: [Keeps; 6] =
+        [Keeps::Purge, Keeps::PurgeLies, Keeps::Unmap, Keeps::Break, Keeps::Remap, Keeps::All];
+
+    /// A kernel on which it never works, and the calls that are refused there.
+    pub(crate) fn kernel(self, seed: u64) -> (Sim, &'static [Call]) {
+        let purging = match self {
+            Keeps::Purge | Keeps::All => Purging::Refused,
+            Keeps::PurgeLies => Purging::Lies,
+            _ => Purging::Honest,
+        };
+        let refused: &[Call] = match self {
+            Keeps::Purge | Keeps::PurgeLies => &[],
+            Keeps::Unmap => &[Call::Unmap],
+            Keeps::Break => &[Call::ShrinkBreak],
+            Keeps::Remap => &[Call::Remap],
+            Keeps::All => &[Call::Unmap, Call::ShrinkBreak, Call::Remap],
+        };
+        let sim = Sim::new(Config { purging, ..Config::linux(seed) });
+        refused.iter().for_each(|&call| sim.fail(call, Fault::From(1)));
+        (sim, refused)
+    }
 }
 
 const ALL: [Trouble; 10] = [
@@ -44,6 +85,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Nothing goes wrong but what the kernel does by itself.
+    pub(crate) fn calm() -> Plan {
+        Plan { trouble: Trouble::None, may_refuse: false }
+    }
+
     pub(crate) fn new(seed: u64) -> (Plan, Sim) {
         let trouble = ALL[(seed % ALL.len() as u64) as usize];
         let sim = Sim::new(Config::varied(seed));

@@ -50,11 +50,27 @@ fn byte(mark: u64, offset: usize) -> u8 {
     (mark >> ((offset & 7) * 8)) as u8 ^ (offset >> 3) as u8
 }
 
+/// The eight bytes of the pattern from a multiple of 8 on.
+fn word(mark: u64, offset: usize) -> u64 {
+    (mark ^ ((offset >> 3) as u8 as u64 * 0x0101_0101_0101_0101)).to_le()
+}
+
+/// The part as words at multiples of 8 and the bytes before and behind them: (first byte, first word, words end, end).
+fn words(at: usize, end: usize) -> (usize, usize, usize, usize) {
+    let from = at.next_multiple_of(8).min(end);
+    (at, from, from + ((end - from) & !7), end)
+}
+
 impl Block {
     /// Writes the block's pattern.
     pub(crate) fn fill(&self) {
         for (at, length) in parts(self.filled) {
-            for offset in at..at + length {
+            let (at, from, to, end) = words(at, at + length);
+            for offset in (from..to).step_by(8) {
+                // SAFETY: inside a live block
+                unsafe { ((self.start + offset) as *mut u64).write_unaligned(word(self.mark, offset)) };
+            }
+            for offset in (at..from).chain(to..end) {
                 // SAFETY: inside a live block
                 unsafe { ((self.start + offset) as *mut u8).write(byte(self.mark, offset)) };
             }
@@ -64,16 +80,24 @@ impl Block {
     /// Compares the first `bytes` with the pattern that was written; they lie at `start` now.
     pub(crate) fn verify_at(&self, start: usize, bytes: usize, what: &str) {
         for (at, length) in parts(self.filled) {
-            for offset in at..(at + length).min(bytes) {
-                // SAFETY: inside a live block
-                let found = unsafe { ((start + offset) as *const u8).read() };
-                let wanted = byte(self.mark, offset);
-                assert!(
-                    found == wanted,
-                    "{what}: byte {offset} of {self:x?} at {start:#x} is {found:#x}, written was {wanted:#x}"
-                );
-            }
+            let (at, from, to, end) = words(at.min(bytes), (at + length).min(bytes));
+            // SAFETY: inside a live block
+            let whole = |offset: usize| unsafe { ((start + offset) as *const u64).read_unaligned() };
+            let same = (from..to).step_by(8).all(|offset| whole(offset) == word(self.mark, offset));
+            let rest = (at..from).chain(to..end);
+            let singly = if same { rest } else { (at..end).chain(0..0) };
+            singly.for_each(|offset| self.verify_byte(start, offset, what));
         }
+    }
+
+    fn verify_byte(&self, start: usize, offset: usize, what: &str) {
+        // SAFETY: inside a live block
+        let found = unsafe { ((start + offset) as *const u8).read() };
+        let wanted = byte(self.mark, offset);
+        assert!(
+            found == wanted,
+            "{what}: byte {offset} of {self:x?} at {start:#x} is {found:#x}, written was {wanted:#x}"
+        );
     }
 
     pub(crate) fn verify(&self, what: &str) {
@@ -84,13 +108,14 @@ impl Block {
 /// A block that must read as zero does.
 pub(crate) fn verify_zero(start: usize, bytes: usize) {
     let step = if bytes <= 16384 { 8 } else { (bytes / 2048) & !7 };
-    for offset in (0..bytes).step_by(step.max(1)).chain(bytes.saturating_sub(64)..bytes) {
-        let width = (bytes - offset).min(8);
-        for at in offset..offset + width {
-            // SAFETY: inside a live block
-            let found = unsafe { ((start + at) as *const u8).read() };
-            assert!(found == 0, "byte {at} of a zeroed block of {bytes} at {start:#x} is {found:#x}");
-        }
+    // SAFETY: inside a live block
+    let whole = |offset: &usize| unsafe { ((start + *offset) as *const u64).read_unaligned() } == 0;
+    let last = bytes.saturating_sub(8);
+    let wrong = (0..last).step_by(step).chain((bytes & !7).saturating_sub(64)..last).find(|offset| !whole(offset));
+    for at in wrong.unwrap_or(last)..bytes {
+        // SAFETY: inside a live block
+        let found = unsafe { ((start + at) as *const u8).read() };
+        assert!(found == 0, "byte {at} of a zeroed block of {bytes} at {start:#x} is {found:#x}");
     }
 }
 

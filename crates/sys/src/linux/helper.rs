@@ -2,6 +2,10 @@
 //!
 //! It gets a stack and a thread area of its own. The area is made for code that uses thread-local storage only by fixed
 //! distances below the thread pointer (our thread word, errno) and by the self pointer and the stack guard at it.
+//!
+//! That libc does not know it has a price: `setuid` and its kin change the credentials of libc's threads one by one, and a
+//! thread with the old ones must not stay in a process that gave them up. So it keeps no capability from its start on, and
+//! asks for a limit of the main thread, which is refused exactly if that one's user or group is another now.
 
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -9,6 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::libc;
 use super::syscall::{self, number as nr, refused};
+use super::tally;
 use super::thread_word::thread_pointer;
 
 /// Memory, files, signal handlers and thread group are shared; the kernel clears and wakes `alive` at the end.
@@ -23,6 +28,38 @@ pub fn reach_below(distance: usize) -> usize {
     let word = distance.wrapping_neg();
     let errno = thread_pointer().wrapping_sub(libc::errno_address());
     (word.max(errno) + 64).next_multiple_of(64)
+}
+
+/// Version 3 of the capability sets.
+const CAPABILITIES: u32 = 0x2008_0522;
+/// Any limit will do.
+const RLIMIT_NOFILE: usize = 7;
+
+/// May this process change its user to good purpose? The superuser's may.
+fn may_drop_rights() -> bool {
+    libc::auxiliary(libc::AT_EUID).is_none()
+}
+
+/// See [`Kernel::shed_rights`](crate::Kernel::shed_rights).
+pub(super) fn shed_rights() {
+    if may_drop_rights() {
+        let (header, none) = ([CAPABILITIES, 0u32], [0u32; 6]);
+        // SAFETY: [no-memory-effect] the kernel reads both; the calling thread's own sets become empty.
+        unsafe { syscall::call2(nr::CAPSET, header.as_ptr() as usize, none.as_ptr() as usize) };
+    }
+}
+
+/// See [`Kernel::rights_changed`](crate::Kernel::rights_changed). A set-user-ID process has two users from the start, so
+/// there the question has no answer.
+pub(super) fn rights_changed(process: u32) -> bool {
+    if !may_drop_rights() || libc::auxiliary(libc::AT_SECURE).is_some() {
+        return false;
+    }
+    let mut limit = [0u64; 2];
+    // SAFETY: [out-argument] the kernel writes one pair of limits.
+    let result =
+        unsafe { syscall::call4(nr::PRLIMIT64, process as usize, RLIMIT_NOFILE, 0, limit.as_mut_ptr() as usize) };
+    syscall::is(result, syscall::EPERM)
 }
 
 /// See [`Kernel::spawn`](crate::Kernel::spawn).
@@ -50,7 +87,7 @@ pub(super) unsafe fn spawn(
         let mut before = 0u64;
         let (all, old) = (&raw const all as usize, &raw mut before as usize);
         syscall::call4(nr::RT_SIGPROCMASK, SIG_SETMASK, all, old, SIGNAL_SET_BYTES);
-        let result = clone(stack, alive, area.addr(), entry);
+        let result = tally::note(nr::CLONE, clone(stack, alive, area.addr(), entry));
         syscall::call4(nr::RT_SIGPROCMASK, SIG_SETMASK, old, 0, SIGNAL_SET_BYTES);
         result
     };

@@ -4,6 +4,10 @@ use core::ffi::{c_int, c_ulong};
 
 /// The size of an OS page.
 pub(super) const AT_PAGESZ: c_ulong = 6;
+/// The effective user at the start; 0, the superuser, looks like an entry that is missing.
+pub(super) const AT_EUID: c_ulong = 12;
+/// Not 0: the process has more rights than who started it.
+pub(super) const AT_SECURE: c_ulong = 23;
 /// The address of 16 random bytes.
 const AT_RANDOM: c_ulong = 25;
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   syscall         the instruction itself, one function per number of arguments
+//!   tally           how often each was made
 //!   libc            what has to go through libc: getauxval, sbrk, errno
 //!   program_break   the break, asked of the kernel, moved through libc
 //!   helper          a thread of the kernel's making, without libc
@@ -19,7 +20,7 @@ use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use crate::{Kernel, Move, Purpose, ThreadMark};
+use crate::{Calls, Kernel, Move, Purpose, SystemCall, ThreadMark};
 use syscall::number as nr;
 use syscall::{EINVAL, ENOSYS, EPERM, ESRCH, refused};
 
@@ -29,6 +30,7 @@ pub mod helper;
 mod libc;
 mod program_break;
 mod syscall;
+mod tally;
 mod thread_mark;
 pub mod thread_word;
 mod weak;
@@ -129,6 +131,16 @@ impl Kernel for Linux {
         }
     }
 
+    fn resident(&self, start: usize, pages: &mut [u8]) -> bool {
+        let len = pages.len() * self.page_size();
+        // SAFETY: [out-argument] the kernel writes one byte per OS page of the range into `pages`
+        !refused(unsafe { syscall::call3(nr::MINCORE, start, len, pages.as_mut_ptr() as usize) })
+    }
+
+    fn calls(&self, call: SystemCall) -> Calls {
+        tally::of(call)
+    }
+
     fn name(&self, start: NonNull<u8>, len: usize, name: &'static CStr) {
         if NAMES_REFUSED.load(Ordering::Relaxed) {
             return;
@@ -176,6 +188,14 @@ impl Kernel for Linux {
         let count = count.min(i32::MAX as u32) as usize;
         // SAFETY: [no-memory-effect] the word is only an address to the kernel; where it is refused nobody sleeps either
         unsafe { syscall::call3(nr::FUTEX, word.as_ptr() as usize, FUTEX_WAKE_PRIVATE, count) };
+    }
+
+    fn shed_rights(&self) {
+        helper::shed_rights();
+    }
+
+    fn rights_changed(&self) -> bool {
+        helper::rights_changed(self.process_id())
     }
 
     fn thread_id(&self) -> u32 {

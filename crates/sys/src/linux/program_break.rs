@@ -33,6 +33,7 @@ pub(super) unsafe fn shift(delta: isize) -> Option<usize> {
 #[cfg(target_env = "gnu")]
 unsafe fn request(before: usize, _target: usize, delta: isize) -> Option<usize> {
     use super::libc::keeping_errno;
+    use super::tally;
     use core::ffi::c_void;
 
     unsafe extern "C" {
@@ -47,7 +48,7 @@ unsafe fn request(before: usize, _target: usize, delta: isize) -> Option<usize> 
             return None;
         }
         // SAFETY: [caller-owns-range] the caller's promise
-        let old = unsafe { sbrk(delta) } as usize;
+        let old = tally::note(nr::BRK, unsafe { sbrk(delta) } as usize);
         (old != usize::MAX).then_some(old)
     })
 }

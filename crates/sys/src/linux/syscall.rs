@@ -1,6 +1,8 @@
-//! The `syscall` instruction, one function per number of arguments, and what its result means.
+//! The `syscall` instruction, one function per number of arguments, and what its result means. Each call is counted.
 
 use core::arch::asm;
+
+use super::tally;
 
 /// Numbers of the x86-64 table (`arch/x86/entry/syscalls/syscall_64.tbl`).
 pub(super) mod number {
@@ -12,15 +14,18 @@ pub(super) mod number {
     pub(in super::super) const RT_SIGPROCMASK: usize = 14;
     pub(in super::super) const SCHED_YIELD: usize = 24;
     pub(in super::super) const MREMAP: usize = 25;
+    pub(in super::super) const MINCORE: usize = 27;
     pub(in super::super) const MADVISE: usize = 28;
     pub(in super::super) const GETPID: usize = 39;
     pub(in super::super) const CLONE: usize = 56;
     pub(in super::super) const EXIT: usize = 60;
+    pub(in super::super) const CAPSET: usize = 126;
     pub(in super::super) const PRCTL: usize = 157;
     pub(in super::super) const GETTID: usize = 186;
     pub(in super::super) const FUTEX: usize = 202;
     pub(in super::super) const CLOCK_GETTIME: usize = 228;
     pub(in super::super) const TGKILL: usize = 234;
+    pub(in super::super) const PRLIMIT64: usize = 302;
     pub(in super::super) const GETRANDOM: usize = 318;
 }
 
@@ -50,7 +55,7 @@ pub(super) unsafe fn call0(number: usize) -> usize {
     unsafe {
         asm!("syscall", inlateout("rax") number => result, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -63,7 +68,7 @@ pub(super) unsafe fn call1(number: usize, a: usize) -> usize {
         asm!("syscall", inlateout("rax") number => result, in("rdi") a,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -76,7 +81,7 @@ pub(super) unsafe fn call2(number: usize, a: usize, b: usize) -> usize {
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -89,7 +94,7 @@ pub(super) unsafe fn call3(number: usize, a: usize, b: usize, c: usize) -> usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -102,7 +107,7 @@ pub(super) unsafe fn call4(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -115,7 +120,7 @@ pub(super) unsafe fn call5(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             in("r8") e, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }
 
 /// # Safety
@@ -128,5 +133,5 @@ pub(super) unsafe fn call6(number: usize, a: usize, b: usize, c: usize, d: usize
         asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             in("r8") e, in("r9") f, out("rcx") _, out("r11") _, options(nostack));
     }
-    result
+    tally::note(number, result)
 }

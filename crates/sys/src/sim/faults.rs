@@ -17,9 +17,13 @@ pub enum Call {
     MoveBreak,
     /// `spawn`.
     Spawn,
+    /// `resident`.
+    Resident,
+    /// `move_break` downwards: refused, and the break stays where it is.
+    ShrinkBreak,
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 /// When a call fails; counted from the moment the plan is made, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

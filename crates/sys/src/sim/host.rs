@@ -9,7 +9,7 @@ const PROT_READ_WRITE: c_int = 1 | 2;
 const RESERVED: c_int = 0x02 | 0x20 | 0x4000;
 const MAP_FIXED: c_int = 0x10;
 const MADV_DONTNEED: c_int = 4;
-const HOST_PAGE: usize = 4096;
+pub(super) const HOST_PAGE: usize = 4096;
 
 unsafe extern "C" {
     fn mmap(hint: *mut c_void, len: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
@@ -86,13 +86,18 @@ impl Reservation {
         }
     }
 
-    /// Bytes of the range that are in memory.
-    pub(super) fn resident(&self, from: usize, to: usize) -> usize {
+    /// Which host pages of the range are in memory, one byte each.
+    pub(super) fn residency(&self, from: usize, to: usize) -> Vec<u8> {
         let mut pages = vec![0u8; (to - from) / HOST_PAGE];
         // SAFETY: [out-argument] one byte per page of the range
         let ok = pages.is_empty() || unsafe { mincore(from as *mut c_void, to - from, pages.as_mut_ptr()) } == 0;
         self.expect(from, to, ok, "look at");
-        pages.iter().filter(|&&page| page & 1 != 0).count() * HOST_PAGE
+        pages
+    }
+
+    /// Bytes of the range that are in memory.
+    pub(super) fn resident(&self, from: usize, to: usize) -> usize {
+        self.residency(from, to).iter().filter(|&&page| page & 1 != 0).count() * HOST_PAGE
     }
 }
 

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::brk::{Outcome, Owner};
+use super::host::HOST_PAGE;
 use super::{ABORTED, Call, Config, Hints, Purging, Sim, State};
 use crate::linux::Linux;
 use crate::{Kernel, Move, Purpose};
@@ -223,6 +224,20 @@ impl Kernel for Sim {
         self.config().purging == Purging::Honest
     }
 
+    fn resident(&self, start: usize, pages: &mut [u8]) -> bool {
+        let page = self.config().page_size;
+        let end = start + pages.len() * page;
+        let Some(state) = self.enter(Call::Resident) else { return false };
+        if !(state.areas.covers(start, end) || state.brk.covers(start, end)) {
+            return false;
+        }
+        let host = state.memory.residency(start, end);
+        for (page, parts) in pages.iter_mut().zip(host.chunks(page / HOST_PAGE)) {
+            *page = parts.iter().any(|part| part & 1 != 0) as u8;
+        }
+        true
+    }
+
     fn name(&self, start: NonNull<u8>, len: usize, name: &'static CStr) {
         let (start, end) = self.range(start, len, "name");
         let mut state = self.state();
@@ -246,6 +261,10 @@ impl Kernel for Sim {
 
     unsafe fn move_break(&self, delta: isize) -> Option<usize> {
         let mut state = self.state();
+        if delta < 0 && state.faults.strikes(Call::ShrinkBreak) {
+            state.faults.note_refusal(Call::ShrinkBreak);
+            return None;
+        }
         if state.faults.strikes(Call::MoveBreak) {
             if delta > 0 && state.choices.below(2) == 0 {
                 // Partly done: the memory is there, and somebody else moved on before we could look.

@@ -2,7 +2,7 @@
 
 use crate::heap::Memory;
 use crate::proc::smaps::Mapping;
-use brkmap_wire::{ABI, COUNTERS, Counter, Root, face};
+use brkmap_wire::{ABI, COUNTERS, Counter, Move, RULES, Root, Rule, face};
 use std::collections::HashSet;
 use std::io;
 
@@ -12,6 +12,8 @@ pub(super) const ROOT: u64 = 0x1_0040;
 const WORDS: u64 = 0x1_0800;
 const COUNTER_TABLE: u64 = 0x1_0900;
 const CLASSES: u64 = 0x1_0c00;
+const RULE_TABLE: u64 = 0x1_0d00;
+pub(super) const MOVES: u64 = 0x1_0e00;
 pub(super) const ARENA: u64 = 0x10_0000;
 const HEAP: u64 = ARENA + 0x100;
 pub(super) const STATES: u64 = ARENA + 0x1000;
@@ -60,6 +62,15 @@ impl Image {
             image.put(CLASSES + class as u64 * 4, &size.to_le_bytes());
         }
         image.put(COUNTER_TABLE + Counter::BreakGrow as u64 * 8, &5u64.to_le_bytes());
+        for (rule, calls, bytes) in [(Rule::Holes, 7u64, 7 * OS_PAGE), (Rule::Trim, 1, SLICE)] {
+            image.put(RULE_TABLE + rule as u64 * 16, &[calls.to_le_bytes(), bytes.to_le_bytes()].concat());
+        }
+        let (start, end) = (128 << 10, 132 << 10);
+        image.put_move(
+            0,
+            Move { number: 1, freed: start, from: start, to: end, when_ms: 40, address: DIRECT, thread: 5 },
+        );
+        image.put_move(1, Move { number: 2, freed: 1 << 20, from: end, to: 2 << 20, when_ms: 90, ..Move::default() });
         image.put(ARENA + 8, &0x4000u64.to_le_bytes());
         // The heap: active, four requests of 768 bytes seen in class 0.
         image.put(HEAP + 8, &1u32.to_le_bytes());
@@ -71,7 +82,7 @@ impl Image {
     fn root() -> Root {
         Root {
             abi: ABI,
-            version: 1 << 32 | 2 << 16 | 3,
+            version: Root::FIELDS_MARK | 1 << 32 | 2 << 16 | 3,
             face: face::C,
             self_address: ROOT,
             os_page: OS_PAGE,
@@ -120,6 +131,11 @@ impl Image {
             counter_count: COUNTERS as u64,
             metadata_head: WORDS + 16,
             mmap_threshold: WORDS + 24,
+            rules: RULE_TABLE,
+            rule_count: RULES as u64,
+            moves: MOVES,
+            move_slots: 4,
+            move_stride: 64,
             ..Root::EMPTY
         }
     }
@@ -143,6 +159,11 @@ impl Image {
         let mut bytes = [0; Root::BYTES];
         self.read(ROOT, &mut bytes).unwrap();
         Root::decode(&bytes).unwrap()
+    }
+
+    /// Writes a record of a threshold move.
+    pub(super) fn put_move(&mut self, slot: u64, made: Move) {
+        self.put(MOVES + slot * 64, &made.words().map(u64::to_le_bytes).concat());
     }
 
     /// Writes memory.

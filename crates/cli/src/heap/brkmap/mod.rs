@@ -6,6 +6,7 @@
 //! error beside the figures collected so far; the bytes that were not reached stay in the waterfall as unexplained.
 
 mod layout;
+mod ledger;
 mod pages;
 mod reader;
 mod roots;

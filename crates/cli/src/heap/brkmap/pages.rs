@@ -10,6 +10,9 @@ pub(super) struct Shares {
     pub(super) pinned: u64,
     pub(super) returnable: u64,
     pub(super) live_blocks: u64,
+    /// Resident OS pages with live and free bytes, and the live blocks that touch one.
+    pub(super) pinned_os_pages: u64,
+    pub(super) pinning_blocks: u64,
 }
 
 /// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `used` counts
@@ -29,7 +32,17 @@ pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[b
             at = stop;
         }
     }
-    let mut shares = Shares { live_blocks, ..Shares::default() };
+    let is_pinned = |page: u64| {
+        let live = live_bytes.get(page as usize).copied().unwrap_or(0);
+        resident.get(page as usize) == Some(&true) && live > 0 && live < os_page
+    };
+    let pins = |index: u64| (index * size / os_page..=((index + 1) * size - 1) / os_page).any(is_pinned);
+    let mut shares = Shares {
+        live_blocks,
+        pinned_os_pages: (0..resident.len() as u64).filter(|page| is_pinned(*page)).count() as u64,
+        pinning_blocks: (0u64..).zip(is_live).filter(|(index, is_live)| **is_live && pins(*index)).count() as u64,
+        ..Shares::default()
+    };
     for (&live, _) in live_bytes.iter().zip(resident).filter(|(_, resident)| **resident) {
         let live = live.min(os_page);
         shares.live += live;
@@ -75,6 +88,21 @@ mod tests {
         let first_only = share_blocks(&[false, true, false], 3000, 1, &[true, false, true], PAGE);
         assert_eq!((first_only.live, first_only.pinned, first_only.returnable), (1096, 3000, PAGE));
         assert_eq!(first_only.live_blocks, 1);
+        assert_eq!((shares.pinned_os_pages, shares.pinning_blocks), (2, 1));
+        assert_eq!((first_only.pinned_os_pages, first_only.pinning_blocks), (1, 1));
+    }
+
+    #[test]
+    fn a_block_pins_only_what_is_not_all_live() {
+        // Eight blocks on two OS pages: the first is full, the second holds one.
+        let is_live = [true, true, true, true, false, true, false, false];
+        let shares = share_blocks(&is_live, 1024, 5, &[true, true], PAGE);
+        assert_eq!((shares.pinned_os_pages, shares.pinning_blocks, shares.pinned), (1, 1, 3072));
+        let gone = share_blocks(&is_live, 1024, 5, &[true, false], PAGE);
+        assert_eq!((gone.pinned_os_pages, gone.pinning_blocks, gone.pinned), (0, 0, 0));
+        // A block across a full and a sparse OS page pins the sparse one.
+        let across = share_blocks(&[true, true, false], 3000, 2, &[true, true, true], PAGE);
+        assert_eq!((across.pinned_os_pages, across.pinning_blocks), (1, 1));
     }
 
     #[test]

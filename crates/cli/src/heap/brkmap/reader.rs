@@ -32,6 +32,11 @@ impl<'a, 'b> Reader<'a, 'b> {
         self.mappings.get(index).is_some_and(|mapping| mapping.start <= address).then_some(index)
     }
 
+    /// Bytes from an address to the end of its mapping.
+    pub(super) fn mapped_from(&self, address: u64) -> u64 {
+        self.mapping_at(address).map_or(0, |index| self.mappings[index].end - address)
+    }
+
     /// Checks that a range is mapped without a hole.
     pub(super) fn check(&self, what: &str, address: u64, bytes: u64) -> Result<(), Damage> {
         let missing = || Damage::new(format!("{what} at {address:#x} ({bytes} bytes) is not mapped"));

@@ -56,7 +56,9 @@ fn search(reader: &Reader<'_, '_>, start: u64, end: u64, roots: &mut Vec<Root>) 
             continue;
         }
         let address = start + offset as u64;
-        let image = reader.bytes("brkmap's root", address, Root::BYTES as u64)?;
+        // A root of an older library is shorter, and what follows it may not be there.
+        let most = (Root::BYTES as u64).min(reader.mapped_from(address)).max(Root::LEAST_BYTES as u64);
+        let image = reader.bytes("brkmap's root", address, most)?;
         let abi = word_at(&image, MAGIC.len());
         let Some(root) = Root::decode(&image) else {
             return Err(Damage::new(format!(

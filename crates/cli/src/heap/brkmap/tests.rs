@@ -1,7 +1,7 @@
-use super::image::{ARENA, DIRECT, Image, LEAF, OS_PAGE, REGION, ROOT, SLICE, STATES};
+use super::image::{ARENA, DIRECT, Image, LEAF, MOVES, OS_PAGE, REGION, ROOT, SLICE, STATES};
 use super::{Damage, read};
-use crate::heap::Heap;
-use brkmap_wire::Counter;
+use crate::heap::{Heap, Pin};
+use brkmap_wire::{Counter, Move, Root, Rule};
 
 fn walk(image: &Image) -> (Vec<Heap>, Option<Damage>) {
     read(image, &image.mappings, &mut |offset, out| image.table(offset, out))
@@ -70,6 +70,78 @@ fn every_resident_byte_gets_its_reason() {
     assert_eq!(heap.metadata, OS_PAGE + 2 * OS_PAGE + OS_PAGE, "library data, arena, leaf");
     let rss: Vec<u64> = image.mappings.iter().map(|mapping| mapping.rss).collect();
     assert_eq!(heap.explained, rss, "nothing is left over");
+}
+
+#[test]
+fn the_policy_is_read() {
+    let mut image = populated();
+    let heap = the_heap(&image);
+    assert_eq!(heap.rules[Rule::Holes as usize], (7, 7 * OS_PAGE));
+    assert_eq!(heap.rules[Rule::Trim as usize], (1, SLICE));
+    let first =
+        Move { number: 1, freed: 128 << 10, from: 128 << 10, to: 132 << 10, when_ms: 40, address: DIRECT, thread: 5 };
+    assert_eq!(heap.moves[0], first);
+    assert_eq!((heap.moves.len(), heap.moves[1].number, heap.moves[1].to), (2, 2, 2 << 20));
+    // Blocks 0, 3 and 7 of 1024 bytes are live: two OS pages, of which the two listed blocks are not free.
+    let pin = Pin { block_bytes: 1024, live_blocks: 3, os_pages: 2, free_bytes: heap.pinned };
+    assert_eq!(heap.pins, [pin]);
+    // The records are a ring: a later move may stand before an earlier one, and one that is being written is none.
+    image.put_move(0, Move { number: 9, from: 132 << 10, to: 1 << 20, ..first });
+    image.put_move(1, Move { number: 0, ..first });
+    image.put_move(2, Move { number: 8, ..first });
+    image.put_move(3, Move { from: 5, to: 5, number: 7, ..first });
+    let numbers: Vec<u64> = the_heap(&image).moves.iter().map(|made| made.number).collect();
+    assert_eq!(numbers, [8, 9]);
+}
+
+#[test]
+fn the_sizes_that_pin_sum_to_what_is_pinned() {
+    let mut image = populated();
+    // A second page, of 3000 bytes, in the place of the free slice: its meta names the size, its class another.
+    let root = image.present_root();
+    image.put(LEAF + root.leaf_free, &[0; 8]);
+    let bytes = |value: u64| value.to_le_bytes();
+    let (owner, states) = (bytes(0x10_0100), bytes(STATES + 0x200));
+    let fields: &[(u64, &[u8])] =
+        &[(0, &owner), (16, &[1, 0, 0, 0]), (20, &[0xb8, 0x0b, 0, 0]), (30, &[1]), (31, &[2]), (32, &states)];
+    image.set_meta(REGION + SLICE, fields);
+    image.put(STATES + 0x200, &[0, 1]);
+    let heap = the_heap(&image);
+    assert_eq!(heap.pins.iter().map(|pin| pin.free_bytes).sum::<u64>(), heap.pinned);
+    let large = Pin { block_bytes: 3000, live_blocks: 1, os_pages: 2, free_bytes: 2 * OS_PAGE - 3000 };
+    assert_eq!(heap.pins[1], large);
+}
+
+#[test]
+fn a_library_without_a_ledger_is_read_as_before() {
+    let new = populated();
+    let mut image = populated();
+    let root = image.present_root();
+    // An older root ends before these fields; what lies there is something else.
+    image.set_root(&Root { version: root.version & !(0xffff << 48), rules: 77, moves: 78, ..root });
+    let heap = the_heap(&image);
+    assert_eq!((heap.rules.len(), heap.moves.len()), (0, 0));
+    assert_eq!(Heap { rules: the_heap(&new).rules, moves: the_heap(&new).moves, ..heap }, the_heap(&new));
+}
+
+#[test]
+fn a_damaged_ledger_costs_nothing_else() {
+    let root = populated().present_root();
+    let cases = [
+        (Root { rules: 0xdead_0000, ..root }, "the table of rules at 0xdead0000"),
+        (Root { rule_count: 1 << 40, ..root }, "the root claims 1099511627776 rules"),
+        (Root { moves: 0xdead_0000, ..root }, "the threshold moves at 0xdead0000"),
+        (Root { move_slots: u64::MAX, ..root }, "the root claims 18446744073709551615 threshold moves"),
+        (Root { move_stride: 0, ..root }, "the root claims 4 threshold moves of 0 bytes"),
+    ];
+    let whole = the_heap(&populated());
+    for (root, message) in cases {
+        let mut image = populated();
+        image.set_root(&root);
+        let (heaps, damage) = walk(&image);
+        assert!(damage.unwrap().to_string().starts_with(message), "{message}");
+        assert_eq!((heaps[0].live, heaps[0].pinned, &heaps[0].explained), (whole.live, whole.pinned, &whole.explained));
+    }
 }
 
 #[test]
@@ -145,7 +217,8 @@ fn flipped_bits_never_panic_and_never_share_out_too_much() {
     let mut image = populated();
     let resident = image.resident.len() as u64 * OS_PAGE;
     let header = (ROOT..ROOT + brkmap_wire::Root::BYTES as u64).chain(0x1_0800..0x1_0820);
-    let tables = (ARENA..ARENA + 16).chain(LEAF..LEAF + 320).chain(LEAF + 0x1_0000..LEAF + 0x1_0200);
+    let tables =
+        (MOVES..MOVES + 128).chain(ARENA..ARENA + 16).chain(LEAF..LEAF + 320).chain(LEAF + 0x1_0000..LEAF + 0x1_0200);
     let mut damaged = 0;
     for address in header.chain(tables) {
         for bit in [0, 6] {

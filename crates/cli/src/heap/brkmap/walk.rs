@@ -2,11 +2,12 @@
 
 use super::Damage;
 use super::layout::{Layout, Meta};
+use super::ledger;
 use super::pages::{Shares, share_blocks, share_one};
 use super::reader::{Reader, word_at};
-use crate::heap::Heap;
+use crate::heap::{Heap, Pin};
 use brkmap_wire::{Root, face};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Slices looked at in all; 1 TiB of heap.
 const MOST_SLICES: u64 = 1 << 24;
@@ -15,6 +16,8 @@ struct Walk<'r, 'a, 'b> {
     reader: &'r mut Reader<'a, 'b>,
     layout: Layout,
     heap: Heap,
+    /// By block size.
+    pins: BTreeMap<u64, Pin>,
     slices: u64,
     /// End of the last page or run: slices before it have no meta of their own.
     covered: u64,
@@ -40,12 +43,14 @@ pub(super) fn walk(reader: &mut Reader<'_, '_>, root: &Root) -> (Heap, Option<Da
         Err(damage) => return (heap, Some(damage)),
     };
     reader.os_page = root.os_page;
-    let mut walk = Walk { reader, layout, heap, slices: 0, covered: 0, damage: None };
+    let mut walk = Walk { reader, layout, heap, pins: BTreeMap::new(), slices: 0, covered: 0, damage: None };
     walk.heap.counters.clone_from(&walk.layout.counters);
     walk.heap.heaps = walk.layout.heaps;
     walk.heap.mmap_threshold = walk.layout.mmap_threshold;
+    walk.ledger();
     walk.library();
     let end = walk.leaves().and_then(|leaves| walk.metadata(&leaves)).err();
+    walk.heap.pins = walk.pins.into_values().collect();
     (walk.heap, walk.damage.or(end))
 }
 
@@ -63,6 +68,18 @@ impl Walk<'_, '_, '_> {
             }
         }
         Ok(resident)
+    }
+
+    /// What the policy did. Bytes do not depend on it, so the walk goes on without.
+    fn ledger(&mut self) {
+        match ledger::rules(self.reader, &self.layout.root) {
+            Ok(rules) => self.heap.rules = rules,
+            Err(damage) => self.note(Err(damage)),
+        }
+        match ledger::moves(self.reader, &self.layout.root) {
+            Ok(moves) => self.heap.moves = moves,
+            Err(damage) => self.note(Err(damage)),
+        }
     }
 
     /// The library's own writable data is metadata: the root, the page map's top, the first heap.
@@ -224,6 +241,14 @@ impl Walk<'_, '_, '_> {
         let resident = self.residency(address, bytes)?;
         let shares = share_blocks(&is_live, size, used, &resident, root.os_page);
         self.add(&shares, self.layout.rounding(meta.class as usize, shares.live));
+        if shares.pinned > 0 {
+            self.pins.entry(size).or_default().add(&Pin {
+                block_bytes: size,
+                live_blocks: shares.pinning_blocks,
+                os_pages: shares.pinned_os_pages,
+                free_bytes: shares.pinned,
+            });
+        }
         Ok(())
     }
 

@@ -15,7 +15,7 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 pub extern "C" fn face_work() -> i32 {
     let held: Vec<Box<[u8; 1000]>> = (0..1000).map(|_| Box::new([7; 1000])).collect();
-    let live = brkmap::stats().live;
+    let live = brkmap::stats().allocated;
     if live < 1_000_000 {
         eprintln!("face: with a thousand boxes of 1000 bytes only {live} bytes are live");
         return 1;
@@ -32,7 +32,7 @@ pub extern "C" fn face_work() -> i32 {
 /// Live bytes of this library's heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn face_live() -> usize {
-    brkmap::stats().live
+    brkmap::stats().allocated as usize
 }
 
 fn one_thread(seed: usize) -> usize {

@@ -82,7 +82,7 @@ fn object_of_malloc() -> String {
 
 /// Blocks of both sides, alive together and freed each to its own.
 fn both_sides(seed: usize) {
-    let live = brkmap::stats().live;
+    let live = brkmap::stats().allocated;
     let mut kept = Vec::new();
     for n in 0..500 {
         let text = CString::new(format!("{seed} and {n}")).expect("no zero byte inside");
@@ -90,7 +90,7 @@ fn both_sides(seed: usize) {
         let copy = unsafe { strdup(text.as_ptr()) };
         kept.push((text, copy, vec![n as u8; n * 7]));
     }
-    assert!(brkmap::stats().live > live, "the Rust side has not allocated with brkmap");
+    assert!(brkmap::stats().allocated > live, "the Rust side has not allocated with brkmap");
     for (text, copy, bytes) in kept {
         // SAFETY: [libc-contract] a live copy that is not used after `free`
         unsafe {
