@@ -74,6 +74,30 @@ fn slots_have_one_owner_and_may_be_freed_elsewhere() {
     assert!(pool.stats().held_bytes < 1 << 20, "{:?}", pool.stats());
 }
 
+/// Few slots and many hands: a head that comes back after other pops and pushes must not be taken for the old one.
+#[test]
+fn a_head_that_came_back_is_noticed() {
+    let pool = SyncPool::<[u64; 2]>::new();
+    // The list begins with slots that all threads fight for.
+    drop((pool.alloc([0; 2]), pool.alloc([0; 2]), pool.alloc([0; 2]), pool.alloc([0; 2])));
+    thread::scope(|threads| {
+        for who in 0..THREADS {
+            let pool = &pool;
+            threads.spawn(move || {
+                for round in 0..150_000 {
+                    let (first, second) = (pool.alloc([who, round]), pool.alloc([who, round + 1]));
+                    assert_eq!(*first, [who, round], "another thread has this slot, too");
+                    drop(first);
+                    let third = pool.alloc([who, round + 2]);
+                    assert_eq!(*second, [who, round + 1], "another thread has this slot, too");
+                    assert_eq!(*third, [who, round + 2], "another thread has this slot, too");
+                }
+            });
+        }
+    });
+    assert_eq!(pool.stats().live, 0);
+}
+
 #[test]
 fn a_shared_pool_serves_threads_too() {
     let pool = Pool::<[u64; 3], _>::create(Block::new(Global::new(), 1 << 20).unwrap()).unwrap();
