@@ -7,7 +7,8 @@
 mod support;
 
 use brkmap_toolbox::shared::{Arena, Bump, FreeList, Handle, Memory, Pool};
-use brkmap_toolbox::source::{FileOptions, SharedMap};
+use brkmap_toolbox::source::{AnonymousMap, FileOptions, SharedMap, Source};
+use std::alloc::Layout;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, ExitStatus};
 use support::{Folder, Random};
@@ -27,7 +28,8 @@ fn main() {
     log_and_arena_between_processes();
     map_across_fork();
     a_dead_owner_is_noticed();
-    println!("5 passed, 0 failed (two processes)");
+    a_guard_page_ends_an_overrun();
+    println!("6 passed, 0 failed (two processes)");
 }
 
 /// This test again, as the second process.
@@ -202,6 +204,34 @@ fn map_across_fork() {
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert_eq!((status, pool.get(before)), (0, Ok(2)));
     assert_eq!(pool.get(Handle::from_bits(pool.root())), Ok(3));
+}
+
+/// The byte behind a guarded chunk, and the one before it: SIGSEGV, in a child.
+fn a_guard_page_ends_an_overrun() {
+    let source = AnonymousMap::new().guard_pages();
+    let range = source.acquire(Layout::new::<[u8; 5000]>()).unwrap();
+    for offset in [range.len() as isize, -1] {
+        // SAFETY: this process has one thread; the child does one store and leaves.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            // SAFETY: outside of the chunk on purpose; the guard page is ours.
+            unsafe {
+                range.cast::<u8>().as_ptr().offset(offset).write_volatile(1);
+                libc::_exit(0);
+            }
+        }
+        let mut status = 0;
+        // SAFETY: the child just made; the status is a local.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV, "{offset}: {status:#x}");
+    }
+    let last = range.len() as isize - 1;
+    // SAFETY: the chunk's own last byte; then it is given back.
+    unsafe {
+        range.cast::<u8>().as_ptr().offset(last).write_volatile(1);
+        source.release(range.cast(), Layout::from_size_align(range.len(), 1).unwrap());
+    }
 }
 
 /// A process that ends while it has the lock in the middle of a change: the next one takes over and repairs.

@@ -72,10 +72,7 @@ impl<M: Memory> Bump<M> {
     pub fn open(memory: M) -> Result<Bump<M>, Error> {
         header::open(&memory, Kind::Bump, LAYOUT)?;
         let bump = Bump { memory };
-        let (_, end) = bump.state()?;
-        if end > bump.words().bytes() {
-            return Err(Error::new(ErrorKind::Corrupt, "shared::Bump::open", end as usize, "restore the file"));
-        }
+        bump.state()?;
         Ok(bump)
     }
 
@@ -95,8 +92,12 @@ impl<M: Memory> Bump<M> {
 
     /// Epoch and end of the records.
     fn state(&self) -> Result<(u32, u64), Error> {
-        let word = self.words().at(AT_USED)?.load(Ordering::Acquire);
-        Ok(((word >> 32) as u32, DATA + (word & u64::from(u32::MAX)) * WORD))
+        let words = self.words();
+        let word = words.at(AT_USED)?.load(Ordering::Acquire);
+        let end = DATA + (word & u64::from(u32::MAX)) * WORD;
+        let cut =
+            Error::new(ErrorKind::Corrupt, "shared::Bump", end as usize, "the memory was overwritten: restore it");
+        if end > words.bytes() { Err(cut) } else { Ok(((word >> 32) as u32, end)) }
     }
 
     fn publish(&self, epoch: u32, end: u64) -> Result<(), Error> {

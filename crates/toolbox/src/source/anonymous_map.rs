@@ -130,7 +130,13 @@ impl AnonymousMap {
         }
         let slack = if whole.align > os_page() { whole.align } else { 0 };
         let bytes = whole.front + whole.body + whole.back + slack;
-        let range = calls::map(bytes, &how)?;
+        let no_pool = |error: Error| match self.huge {
+            HugePages::Pool => {
+                Error::new(error.kind(), "mmap of huge pages", bytes, "set vm.nr_hugepages, or use Transparent")
+            }
+            _ => error,
+        };
+        let range = calls::map(bytes, &how).map_err(no_pool)?;
         let (at, mapped) = (range.cast::<u8>(), range.len());
         let lead = (at.addr().get() + whole.front).wrapping_neg() & (whole.align - 1);
         let kept = whole.front + whole.body + whole.back;

@@ -397,6 +397,20 @@ fn locks_and_seals() {
         assert_eq!(alone.grow(1 << 20).unwrap_err().kind(), ErrorKind::Exhausted);
         alone.flush().unwrap();
     }
+    // A private view: its writes stay here, and what the file holds is seen.
+    // SAFETY: as above.
+    let open = |options: FileOptions| unsafe { options.open(&path) }.unwrap();
+    Arena::<u64, _>::create(open(FileOptions::new())).unwrap().push(1).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let view = Arena::<u64, _>::open(open(FileOptions::new().private())).unwrap();
+    view.push(2).unwrap();
+    assert_eq!((view.len(), std::fs::read(&path).unwrap() == before), (2, true));
+    drop(view);
+    assert_eq!(Arena::<u64, _>::open(open(FileOptions::new())).unwrap().len(), 1);
+    let huge = AnonymousMap::new().huge_pages(brkmap_toolbox::source::HugePages::Pool);
+    if let Err(error) = Block::new(huge, 4 << 20) {
+        assert!(error.remedy().contains("vm.nr_hugepages"), "{error}");
+    }
     let plain = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     assert_eq!(SharedMap::from_fd(plain.into()).unwrap_err().kind(), ErrorKind::NotSealed);
     let sealed = SharedMap::create("sealed", 8192).unwrap();
