@@ -109,6 +109,14 @@ fn twins_return_what_the_others_panic_with() {
         .try_alloc_slice_copy(&[1u8; 9])
         .err()
         .map(|e| e.kind()));
+    full!(Bump::over(Slice::new(&mut room)), |bump: &Bump<_>| bump.try_alloc_str("a text").err().map(|e| e.kind()));
+    full!(Bump::over(Slice::new(&mut room)), |bump: &Bump<_>| bump.try_alloc_uninit::<u64>().err().map(|e| e.kind()));
+    full!(Bump::over(Slice::new(&mut room)), |bump: &Bump<_>| {
+        bump.try_alloc_slice_fill_with(9, |at| at).err().map(|e| e.kind())
+    });
+    full!(Arena::over(Slice::new(&mut room)), |arena: &Arena<u64, _>| {
+        arena.try_alloc_extend([1, 2, 3]).err().map(|e| e.kind())
+    });
     full!(Arena::over(Slice::new(&mut room)), |arena: &Arena<u64, _>| arena.try_alloc(1).err().map(|e| e.kind()));
     full!(DropBump::over(Slice::new(&mut room)), |bump: &DropBump<_>| bump
         .try_alloc(Box::new(1))

@@ -152,6 +152,16 @@ impl<T, S: Source> Arena<T, S> {
         self.alloc(make())
     }
 
+    /// [`alloc_with`](Arena::alloc_with) that does not panic for want of memory.
+    ///
+    /// # Errors
+    ///
+    /// The source has no more memory; the value is dropped.
+    #[inline]
+    pub fn try_alloc_with(&self, make: impl FnOnce() -> T) -> Result<&mut T, Error> {
+        self.try_alloc(make())
+    }
+
     /// # Safety
     ///
     /// `next` is not at `end`, or T has no size.
@@ -181,12 +191,22 @@ impl<T, S: Source> Arena<T, S> {
     /// When the source has no more memory.
     #[cfg(feature = "alloc")]
     pub fn alloc_extend(&self, values: impl IntoIterator<Item = T>) -> &mut [T] {
+        self.try_alloc_extend(values).unwrap_or_else(|error| give_up(error))
+    }
+
+    /// [`alloc_extend`](Arena::alloc_extend) that does not panic for want of memory here.
+    ///
+    /// # Errors
+    ///
+    /// The source has no more memory; the values are dropped.
+    #[cfg(feature = "alloc")]
+    pub fn try_alloc_extend(&self, values: impl IntoIterator<Item = T>) -> Result<&mut [T], Error> {
         let values: alloc::vec::Vec<T> = values.into_iter().collect();
         let length = values.len();
         if !Self::IS_ZERO
             && (self.objects.end.get().addr() - self.objects.next.get().addr()) / size_of::<T>().max(1) < length
         {
-            self.grow(length).unwrap_or_else(|error| give_up(error));
+            self.grow(length)?;
         }
         let start = if Self::IS_ZERO { NonNull::dangling().as_ptr() } else { self.objects.next.get().cast::<T>() };
         for value in values {
@@ -194,7 +214,7 @@ impl<T, S: Source> Arena<T, S> {
             unsafe { self.put(value) };
         }
         // SAFETY: [arena-front] the values just written, borrowed with `self`.
-        unsafe { &mut *ptr::slice_from_raw_parts_mut(start, length) }
+        Ok(unsafe { &mut *ptr::slice_from_raw_parts_mut(start, length) })
     }
 
     #[cold]

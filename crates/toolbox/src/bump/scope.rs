@@ -66,6 +66,37 @@ impl<'s, S: Source> Scope<'s, S> {
         self.bump.alloc_slice_fill_with(length, make)
     }
 
+    /// [`alloc_slice_copy`](Scope::alloc_slice_copy) that does not panic.
+    ///
+    /// # Errors
+    ///
+    /// The source has no more memory.
+    pub fn try_alloc_slice_copy<T: Copy>(&self, values: &[T]) -> Result<&'s mut [T], Error> {
+        self.bump.try_alloc_slice_copy(values)
+    }
+
+    /// [`alloc_str`](Scope::alloc_str) that does not panic.
+    ///
+    /// # Errors
+    ///
+    /// The source has no more memory.
+    pub fn try_alloc_str(&self, text: &str) -> Result<&'s mut str, Error> {
+        self.bump.try_alloc_str(text)
+    }
+
+    /// [`alloc_slice_fill_with`](Scope::alloc_slice_fill_with) that does not panic for want of memory.
+    ///
+    /// # Errors
+    ///
+    /// The source has no more memory; `make` was not called.
+    pub fn try_alloc_slice_fill_with<T>(
+        &self,
+        length: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Result<&'s mut [T], Error> {
+        self.bump.try_alloc_slice_fill_with(length, make)
+    }
+
     /// A fresh block, until the end of the scope.
     ///
     /// # Errors
