@@ -30,31 +30,63 @@ const HEADS: usize = MAP + MAPS;
 /// Blocks of the request's own class that are looked at before giving up.
 const TRIES: u32 = 8;
 
+/// Sizes below this are looked up.
+const LOOKED_UP: u64 = 2048;
+/// Their classes, and the classes that requests of these sizes look in, by size / 16.
+static HOLDING: [u8; (LOOKED_UP / 16) as usize] = table(false);
+static SERVING: [u8; (LOOKED_UP / 16) as usize] = table(true);
+
+const fn table(serving: bool) -> [u8; (LOOKED_UP / 16) as usize] {
+    let (mut classes, mut at) = ([0; (LOOKED_UP / 16) as usize], 0);
+    while at < classes.len() {
+        let size = at as u64 * 16;
+        let class = if serving { class_by_rule(round_up(size)) } else { class_by_rule(size) };
+        assert!(class <= u8::MAX as usize);
+        classes[at] = class as u8;
+        at += 1;
+    }
+    classes
+}
+
 /// The power of two whose steps the class of a size is counted in.
-#[inline(always)]
-fn scale(size: u64) -> u32 {
+const fn scale(size: u64) -> u32 {
     (size | FINE).ilog2()
 }
 
-/// The class that holds blocks of this size: how many steps it is in its doubling, and 16 for each doubling before it.
-/// Below `FINE` steps are as in the first doubling.
-#[inline(always)]
-fn class_of<W: Space>(size: u64) -> usize {
-    let log = scale(size);
-    let doublings = ((log - FINE.ilog2()) << STEPS_LOG) as usize;
-    let class = doublings + (size >> (log - STEPS_LOG)) as usize;
-    // A size that was read in shared memory may be anything.
-    if W::IS_TRUSTED { class } else { class.min(CLASSES - 1) }
+/// The size, rounded up to where the next class begins if it is not where one begins itself.
+const fn round_up(size: u64) -> u64 {
+    size + (1 << (scale(size) - STEPS_LOG)) - 1
 }
 
-// The longest region, and a request for as much, have a class.
-const _: () = assert!((LONGEST_REGION.ilog2() - FINE.ilog2() + 2) << STEPS_LOG <= CLASSES as u32);
+/// How many steps a size is in its doubling, and 16 for each doubling before it. Below `FINE` steps are as in the first
+/// doubling.
+const fn class_by_rule(size: u64) -> usize {
+    let log = scale(size);
+    let doublings = ((log - FINE.ilog2()) << STEPS_LOG) as usize;
+    doublings + (size >> (log - STEPS_LOG)) as usize
+}
+
+/// The class that holds blocks of this size.
+#[inline(always)]
+fn class_of<W: Space>(size: u64) -> usize {
+    if size < LOOKED_UP {
+        return HOLDING[(size / 16) as usize].into();
+    }
+    // A size that was read in shared memory may be anything.
+    if W::IS_TRUSTED { class_by_rule(size) } else { class_by_rule(size).min(CLASSES - 1) }
+}
 
 /// The first class all of whose blocks are at least this large.
 #[inline(always)]
 fn class_for<W: Space>(size: u64) -> usize {
-    class_of::<W>(size + (1 << (scale(size) - STEPS_LOG)) - 1)
+    if size < LOOKED_UP {
+        return SERVING[(size / 16) as usize].into();
+    }
+    class_of::<W>(round_up(size))
 }
+
+// The longest region, and a request for as much, have a class.
+const _: () = assert!((LONGEST_REGION.ilog2() - FINE.ilog2() + 2) << STEPS_LOG <= CLASSES as u32);
 
 /// The first class from `class` on that has a block. All classes below 2 KiB share one word, those below 32 KiB two.
 #[inline(always)]
