@@ -118,8 +118,8 @@ pub(crate) fn extend_region<F: Fit, W: Space>(space: &W, end: u64, more: u64) ->
 /// A live block of at least `size`, if one is found at once.
 #[inline(always)]
 pub(crate) fn allocate<F: Fit, W: Space>(space: &W, size: u64) -> Result<Option<u64>, W::Fault> {
-    let Some((block, found)) = F::take(space, size)? else { return Ok(None) };
-    use_front::<F, W>(space, block, found, size, PREVIOUS_USED)?;
+    let Some((block, found, is_rest_indexed)) = F::take_to_cut(space, size)? else { return Ok(None) };
+    use_front::<F, W>(space, block, found, size, PREVIOUS_USED, is_rest_indexed)?;
     Ok(Some(block))
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn allocate_slow<F: Fit, W: Space>(space: &W, size: u64, align: u64) 
         None => F::take_last_resort(space, size)?,
     };
     let Some((block, found)) = found else { return Ok(None) };
-    use_front::<F, W>(space, block, found, size, PREVIOUS_USED)?;
+    use_front::<F, W>(space, block, found, size, PREVIOUS_USED, false)?;
     Ok(Some(block))
 }
 
@@ -149,7 +149,7 @@ fn allocate_aligned<F: Fit, W: Space>(space: &W, size: u64, align: u64) -> Resul
         gap += align;
     }
     if gap == 0 {
-        use_front::<F, W>(space, block, found, size, PREVIOUS_USED)?;
+        use_front::<F, W>(space, block, found, size, PREVIOUS_USED, false)?;
         return Ok(Some(block));
     }
     // The front stays free; the rest becomes a block of its own.
@@ -158,14 +158,21 @@ fn allocate_aligned<F: Fit, W: Space>(space: &W, size: u64, align: u64) -> Resul
     space.store(aligned - 8, gap)?;
     space.store(block, gap | PREVIOUS_USED)?;
     F::insert(space, block, gap)?;
-    use_front::<F, W>(space, aligned, found - gap, size, 0)?;
+    use_front::<F, W>(space, aligned, found - gap, size, 0, false)?;
     Ok(Some(aligned))
 }
 
 /// Makes the first `size` bytes of a block that is free but in no index live, and the rest, if it can be one, a free
 /// block. `previous` says whether the block before it is live: of a free block it always is.
 #[inline(always)]
-fn use_front<F: Fit, W: Space>(space: &W, block: u64, found: u64, size: u64, previous: u64) -> Result<(), W::Fault> {
+fn use_front<F: Fit, W: Space>(
+    space: &W,
+    block: u64,
+    found: u64,
+    size: u64,
+    previous: u64,
+    is_rest_indexed: bool,
+) -> Result<(), W::Fault> {
     let flags = USED | previous;
     let rest = found - size;
     if rest >= F::LEAST_REST {
@@ -173,7 +180,7 @@ fn use_front<F: Fit, W: Space>(space: &W, block: u64, found: u64, size: u64, pre
         space.store(behind + rest - 8, rest)?;
         space.store(behind, rest | PREVIOUS_USED)?;
         space.store(block, size | flags)?;
-        return F::insert(space, behind, rest);
+        return if is_rest_indexed { Ok(()) } else { F::insert(space, behind, rest) };
     }
     let next = block + found;
     space.store(next, space.load(next)? | PREVIOUS_USED)?;

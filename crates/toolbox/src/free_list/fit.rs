@@ -19,6 +19,12 @@ pub(crate) trait Fit {
     fn remove<W: Space>(space: &W, block: u64, size: u64) -> Result<(), W::Fault>;
     /// Finds a block of at least `size` and takes it out.
     fn take<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault>;
+    /// The same for a caller who is going to cut the block after `size` bytes. With true, what is left is in the index
+    /// already, in the place of the whole.
+    #[inline(always)]
+    fn take_to_cut<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64, bool)>, W::Fault> {
+        Ok(Self::take(space, size)?.map(|(block, found)| (block, found, false)))
+    }
     /// The same where `take` found none: for fits whose `take` does not look everywhere.
     fn take_last_resort<W: Space>(_space: &W, _size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
         Ok(None)

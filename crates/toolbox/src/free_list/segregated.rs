@@ -167,6 +167,34 @@ impl Fit for Segregated {
         Ok(None)
     }
 
+    /// A large block that is cut again and again keeps its class for a long time: what is left takes its place in the list.
+    /// Private memory only; elsewhere `take` is used, which checks what it reads.
+    #[inline(always)]
+    fn take_to_cut<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64, bool)>, W::Fault> {
+        if W::IS_TRUSTED
+            && let Some(class) = first_from(space, class_for::<W>(size))
+        {
+            let block = space.head(HEADS + class);
+            let found = free_size(space, block)?;
+            let next = next(space, block)?;
+            // With less than a step left the class is another one, so this is also enough for a block.
+            if class >= class_by_rule(LOOKED_UP) && class_of::<W>(found - size) == class {
+                let rest = block + size;
+                space.store(rest + NEXT, next)?;
+                space.store(rest + PREVIOUS, 0)?;
+                space.set_head(HEADS + class, rest);
+                space.store_unless_null(next, PREVIOUS, rest)?;
+                return Ok(Some((block, found, true)));
+            }
+            space.set_head(HEADS + class, next);
+            space.store_unless_null(next, PREVIOUS, 0)?;
+            let word = MAP + class / 64;
+            space.set_head(word, space.head(word) & !(u64::from(next == 0) << (class % 64)));
+            return Ok(Some((block, found, false)));
+        }
+        Ok(None)
+    }
+
     fn take_last_resort<W: Space>(space: &W, size: u64) -> Result<Option<(u64, u64)>, W::Fault> {
         let mut at = space.head(HEADS + class_of::<W>(size));
         for _ in 0..TRIES {
