@@ -250,7 +250,16 @@ impl<S: Source> Bump<S> {
     }
 
     /// Frees everything, keeps the largest chunk and gives the others back.
+    #[inline]
     pub fn reset(&mut self) {
+        if self.chunks.oldest() != self.chunks.newest() {
+            self.keep_the_largest();
+        }
+        self.rewind_to_start();
+    }
+
+    #[cold]
+    fn keep_the_largest(&mut self) {
         let mut largest: Option<Chunk> = None;
         self.chunks.each(|chunk| largest = largest.filter(|l| l.bytes() > chunk.bytes()).or(Some(chunk)));
         self.chunks.each(|chunk| {
@@ -259,14 +268,15 @@ impl<S: Source> Bump<S> {
                 unsafe { self.chunks.release(chunk) };
             }
         });
-        self.rewind_to_start();
     }
 
     /// Frees everything and keeps all chunks.
+    #[inline]
     pub fn reset_keep(&mut self) {
         self.rewind_to_start();
     }
 
+    #[inline]
     fn rewind_to_start(&self) {
         match self.chunks.oldest() {
             Some(oldest) => self.enter(oldest),
