@@ -15,6 +15,14 @@
 //! the size it is given against the block: a wrong layout, a double free or a foreign pointer ends the program with a
 //! line that says so. The engine is this program's own: a `libbrkmap.so` in the same process has another one, and
 //! neither takes the other's blocks.
+//!
+//! Purpose-built allocators (bump, pool, free list, arena) over any kind of memory are in [`toolbox`]:
+//!
+//! ```
+//! use brkmap::toolbox::{Bump, source::Global};
+//! let bump = Bump::over(Global::over(brkmap::BrkMap::new())).named("parser");
+//! assert_eq!(bump.alloc_str("in a chunk from brkmap"), "in a chunk from brkmap");
+//! ```
 #![no_std]
 
 mod platform;

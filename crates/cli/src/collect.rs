@@ -98,12 +98,14 @@ impl Collector {
             unreadable: false,
             mappings,
             heaps: Vec::new(),
+            named: Vec::new(),
             heap_error: None,
         };
-        let (heaps, damage) =
-            heap::brkmap::read(&ProcessMemory { tid, file: OnceCell::new() }, &snapshot.mappings, &mut pagemap(tid));
-        snapshot.heaps = heaps;
-        snapshot.heap_error = damage.map(|damage| damage.to_string());
+        let memory = ProcessMemory { tid, file: OnceCell::new() };
+        let contents = heap::brkmap::read(&memory, &snapshot.mappings, &mut pagemap(tid));
+        snapshot.heaps = contents.heaps;
+        snapshot.named = contents.named;
+        snapshot.heap_error = contents.damage.map(|damage| damage.to_string());
         Ok(snapshot)
     }
 }

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+pub mod names;
 
 pub use ledger::{MOVE_SLOTS, MOVE_WORDS, Move, RULE_BYTES, RULES, Rule};
 

@@ -33,6 +33,19 @@ impl Pin {
     }
 }
 
+/// Memory of the toolbox's allocators that have a name, summed by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NamedMemory {
+    /// What the program called it.
+    pub(crate) name: String,
+    /// Ranges of that name.
+    pub(crate) ranges: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Those on OS pages that are resident; they are part of other rows of the waterfall.
+    pub(crate) resident: u64,
+}
+
 /// Where the resident bytes of one brkmap engine are. The byte figures count resident memory only and do not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heap {

@@ -4,6 +4,7 @@ use super::in_force::{self, InForce, Wanted};
 use super::policy::Policy;
 use super::snapshot::{Moment, Snapshot};
 use super::waterfall::Waterfall;
+use crate::heap::NamedMemory;
 use crate::proc::stat::Stat;
 use brkmap_wire::{COUNTERS, Counter};
 use std::time::Duration;
@@ -79,6 +80,8 @@ pub(crate) struct Process {
     pub(crate) in_force: InForce,
     pub(crate) engine: Option<Engine>,
     pub(crate) policy: Policy,
+    /// Memory of the toolbox's allocators that have a name, the largest first.
+    pub(crate) named: Vec<NamedMemory>,
     pub(crate) heap_error: Option<String>,
     /// It should have changed user, and could not because it was traced.
     pub(crate) lost_privilege: bool,
@@ -113,6 +116,7 @@ impl Process {
             in_force: in_force::decide(snapshot, wanted),
             engine: Engine::of(snapshot),
             policy: Policy::of(snapshot),
+            named: snapshot.named.clone(),
             heap_error: snapshot.heap_error.clone(),
             lost_privilege: moment == Moment::AtExit && lost_privilege(snapshot),
             stat: snapshot.stat,

@@ -1,6 +1,6 @@
 //! What was collected of one process at one moment.
 
-use crate::heap::Heap;
+use crate::heap::{Heap, NamedMemory};
 use crate::proc::smaps::Mapping;
 use crate::proc::stat::Stat;
 use crate::proc::status::Status;
@@ -70,6 +70,8 @@ pub(crate) struct Snapshot {
     pub(crate) unreadable: bool,
     /// brkmap's heaps: one per root.
     pub(crate) heaps: Vec<Heap>,
+    /// Memory of the toolbox's allocators that have a name.
+    pub(crate) named: Vec<NamedMemory>,
     /// Why a heap could not be read.
     pub(crate) heap_error: Option<String>,
 }

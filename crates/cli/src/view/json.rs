@@ -130,6 +130,9 @@ fn process(process: &Process, ticks: u64) -> Value {
         .iter()
         .map(|e| json!({ "name": e.name, "peak_rss_bytes": e.peak_rss, "age_us": micros(e.age) }))
         .collect();
+    let named = process.named.iter().map(|memory| {
+        json!({ "name": memory.name, "ranges": memory.ranges, "bytes": memory.bytes, "resident_bytes": memory.resident })
+    });
     json!({
         "pid": process.pid,
         "parent": process.ppid,
@@ -150,6 +153,7 @@ fn process(process: &Process, ticks: u64) -> Value {
         "rss_by_status_bytes": process.status_rss,
         "swap_bytes": process.swap,
         "waterfall": waterfall(&process.waterfall),
+        "named": named.collect::<Vec<_>>(),
         "asked_of_kernel": process.engine.as_ref().map(engine),
         "policy": policy(process),
         "faults": { "minor": process.stat.minor_faults, "major": process.stat.major_faults },

@@ -15,6 +15,8 @@ const LINES: usize = 30;
 const OTHERS: usize = 5;
 /// Lines that other processes get in any case: a heading, the largest, the sum of the rest.
 const LEAST_OTHERS: usize = 3;
+/// So many names of allocators are shown.
+const NAMES: usize = 3;
 /// Columns before the bar: label, MiB, per cent.
 const BEFORE_BAR: usize = 2 + LABEL + 12 + 8 + 2;
 const LABEL: usize = 34;
@@ -36,6 +38,7 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     if let Some(error) = &main.heap_error {
         lines.push(entry(style, "incomplete", &format!("brkmap's heap could not be read to its end: {error}")));
     }
+    lines.extend(named(main, style));
     lines.extend(main.engine.as_ref().map(|engine| asked(engine, style)).unwrap_or_default());
     // Two lines follow in any case: faults and time.
     let room = LINES.saturating_sub(2 + lines.len());
@@ -150,6 +153,20 @@ fn rows(waterfall: &Waterfall, style: Style) -> Vec<String> {
         .collect();
     lines.push(style.paint(Ink::Bold, &format!("  {:<LABEL$}{:>12}{:>6.1} %", "sum = resident", mib(rss), 100.0)));
     lines
+}
+
+/// What the program named, the largest first; its bytes are in the rows above already.
+fn named(main: &Process, style: Style) -> Option<String> {
+    let (shown, rest) = main.named.split_at(main.named.len().min(NAMES));
+    let mut parts: Vec<String> = shown
+        .iter()
+        .map(|memory| format!("{} {} of {}", memory.name, mib(memory.resident), mib(memory.bytes)))
+        .collect();
+    if !rest.is_empty() {
+        let sum = rest.iter().map(|memory| memory.resident).sum();
+        parts.push(format!("{} more {}", rest.len(), mib(sum)));
+    }
+    (!parts.is_empty()).then(|| entry(style, "named", &parts.join(style.dot())))
 }
 
 fn asked(engine: &Engine, style: Style) -> Vec<String> {

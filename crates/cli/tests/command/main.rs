@@ -2,6 +2,7 @@
 
 mod facts;
 mod flow;
+mod named;
 mod policy;
 mod reasons;
 mod terminal;

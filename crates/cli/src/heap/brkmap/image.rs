@@ -141,7 +141,7 @@ impl Image {
         }
     }
 
-    fn map(&mut self, start: u64, end: u64, inode: u64, name: &str) {
+    pub(super) fn map(&mut self, start: u64, end: u64, inode: u64, name: &str) {
         let name = name.to_owned();
         let (readable, writable, private) = (true, true, true);
         self.mappings.push(Mapping { start, end, readable, writable, private, inode, name, ..Mapping::default() });

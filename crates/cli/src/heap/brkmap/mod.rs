@@ -7,6 +7,7 @@
 
 mod layout;
 mod ledger;
+mod names;
 mod pages;
 mod reader;
 mod roots;
@@ -17,7 +18,7 @@ mod image;
 #[cfg(test)]
 mod tests;
 
-use super::{Heap, Memory};
+use super::{Heap, Memory, NamedMemory};
 use crate::proc::smaps::Mapping;
 use reader::Reader;
 use std::fmt;
@@ -42,19 +43,25 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Reads all engines of a process, and the first thing that was wrong.
-pub(crate) fn read(
-    memory: &dyn Memory,
-    mappings: &[Mapping],
-    table: &mut PageTable<'_>,
-) -> (Vec<Heap>, Option<Damage>) {
+/// What was read of a process.
+#[derive(Default)]
+pub(crate) struct Contents {
+    pub(crate) heaps: Vec<Heap>,
+    pub(crate) named: Vec<NamedMemory>,
+    /// The first thing that was wrong.
+    pub(crate) damage: Option<Damage>,
+}
+
+/// Reads all engines of a process, and the names of the toolbox's memory.
+pub(crate) fn read(memory: &dyn Memory, mappings: &[Mapping], table: &mut PageTable<'_>) -> Contents {
     let mut reader = Reader::new(memory, mappings, table);
-    let (roots, mut damage) = roots::find(&mut reader);
+    let (found, mut damage) = roots::find(&mut reader);
     let mut heaps = Vec::new();
-    for root in roots {
+    for root in found.roots {
         let (heap, wrong) = walk::walk(&mut reader, &root);
         heaps.push(heap);
         damage = damage.or(wrong);
     }
-    (heaps, damage)
+    let named = names::read(&mut reader, &found.tables);
+    Contents { heaps, named, damage }
 }

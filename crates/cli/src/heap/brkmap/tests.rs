@@ -1,9 +1,14 @@
 use super::image::{ARENA, DIRECT, Image, LEAF, MOVES, OS_PAGE, REGION, ROOT, SLICE, STATES};
-use super::{Damage, read};
+use super::{Contents, Damage, read};
 use crate::heap::{Heap, Pin};
 use brkmap_wire::{Counter, Move, Root, Rule};
 
 fn walk(image: &Image) -> (Vec<Heap>, Option<Damage>) {
+    let contents = contents(image);
+    (contents.heaps, contents.damage)
+}
+
+fn contents(image: &Image) -> Contents {
     read(image, &image.mappings, &mut |offset, out| image.table(offset, out))
 }
 
@@ -253,4 +258,40 @@ fn flipped_bits_never_panic_and_never_share_out_too_much() {
         }
     }
     assert!(damaged > 100, "{damaged} images were noticed as damaged");
+}
+
+#[test]
+fn named_memory_is_summed_by_name_and_never_believed() {
+    use brkmap_wire::names::{ABI, BYTES, MAGIC, UNIT};
+    const TABLE: u64 = 0x300_0000;
+    let mut image = populated();
+    image.map(TABLE, TABLE + 0x2000, 8, "/bin/program");
+    image.set_resident(TABLE, 0x2000);
+    image.put(TABLE, &MAGIC);
+    image.put(TABLE + 16, &[ABI.to_le_bytes(), TABLE.to_le_bytes()].concat());
+    let mut entry = |number: u64, start: u64, bytes: u64, name: &str| {
+        let at = TABLE + number * UNIT as u64;
+        image.put(at, &[start.to_le_bytes(), bytes.to_le_bytes()].concat());
+        image.put(at + 16, name.as_bytes());
+    };
+    entry(1, REGION + 100, 2 * OS_PAGE, "parser");
+    entry(2, DIRECT, OS_PAGE, "parser");
+    entry(3, DIRECT, OS_PAGE, "a name of forty-eight bytes, which is the longest");
+    entry(4, 0xdead_0000, OS_PAGE, "gone");
+    entry(5, REGION, u64::MAX, "endless");
+    entry(64, LEAF, 10, "last");
+    image.resident.retain(|page| ![REGION / OS_PAGE, REGION / OS_PAGE + 1, DIRECT / OS_PAGE].contains(page));
+    image.set_resident(REGION, OS_PAGE);
+    let named = contents(&image).named;
+    let find = |name: &str| named.iter().find(|memory| memory.name == name);
+    let parser = find("parser").unwrap();
+    assert_eq!((parser.ranges, parser.bytes), (2, 3 * OS_PAGE));
+    assert!((OS_PAGE - 100..2 * OS_PAGE).contains(&parser.resident), "{}", parser.resident);
+    assert!(find("last").is_some() && named.iter().any(|memory| memory.name.len() == 48));
+    assert!(find("gone").is_none() && find("endless").is_none());
+    for address in TABLE..TABLE + BYTES as u64 {
+        image.flip(address, 5);
+        let _ = contents(&image);
+        image.flip(address, 5);
+    }
 }

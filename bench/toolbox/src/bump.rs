@@ -1,0 +1,164 @@
+//! Bump allocators: objects that die together.
+
+use crate::runner::{Random, Runner, ours, rival};
+use allocator_api2::vec::Vec as VecIn;
+use brkmap_toolbox::Bump;
+use std::hint::black_box;
+
+/// Objects between two resets: they fit the first cache, so that the allocator is measured and not memory.
+const OBJECTS: usize = 500;
+/// Resets of a batch.
+const RESETS: usize = 20;
+
+#[derive(Clone, Copy)]
+struct Node {
+    _links: [usize; 3],
+    _value: u64,
+    _flag: u8,
+}
+
+fn node(number: usize) -> Node {
+    Node { _links: [number; 3], _value: number as u64, _flag: 1 }
+}
+
+macro_rules! objects {
+    ($runner:expr, $name:literal, |$number:ident| $value:expr) => {{
+        let (mut mine, mut bumpalo, mut scope, mut blink) =
+            (Bump::new(), bumpalo::Bump::new(), <bump_scope::Bump>::new(), blink_alloc::Blink::new());
+        $runner.setting(
+            $name,
+            RESETS * OBJECTS,
+            vec![
+                ours("Bump", || {
+                    for _ in 0..RESETS {
+                        for $number in 0..OBJECTS {
+                            black_box(mine.alloc($value));
+                        }
+                        mine.reset();
+                    }
+                }),
+                rival("bumpalo", || {
+                    for _ in 0..RESETS {
+                        for $number in 0..OBJECTS {
+                            black_box(bumpalo.alloc($value));
+                        }
+                        bumpalo.reset();
+                    }
+                }),
+                rival("bump-scope", || {
+                    for _ in 0..RESETS {
+                        for $number in 0..OBJECTS {
+                            black_box(scope.alloc($value).into_mut());
+                        }
+                        scope.reset();
+                    }
+                }),
+                rival("blink-alloc", || {
+                    for _ in 0..RESETS {
+                        for $number in 0..OBJECTS {
+                            black_box(blink.put_no_drop($value));
+                        }
+                        blink.reset();
+                    }
+                }),
+                rival("malloc", || {
+                    for _ in 0..RESETS {
+                        let mut all = Vec::with_capacity(OBJECTS);
+                        for $number in 0..OBJECTS {
+                            all.push(black_box(Box::new($value)));
+                        }
+                    }
+                }),
+            ],
+        );
+    }};
+}
+
+pub fn run(runner: &mut Runner) {
+    objects!(runner, "bump: 8 bytes", |number| number as u64);
+    objects!(runner, "bump: a node of 40 bytes", |number| node(number));
+    objects!(runner, "bump: 1 byte", |number| number as u8);
+    texts(runner);
+    vectors(runner);
+}
+
+fn texts(runner: &mut Runner) {
+    let mut random = Random(1);
+    let texts: Vec<String> = (0..OBJECTS).map(|_| "x".repeat(1 + random.below(40))).collect();
+    let (mut mine, mut bumpalo, mut scope) = (Bump::new(), bumpalo::Bump::new(), <bump_scope::Bump>::new());
+    runner.setting(
+        "bump: texts of 1 to 40 bytes",
+        RESETS * OBJECTS,
+        vec![
+            ours("Bump", || {
+                for _ in 0..RESETS {
+                    texts.iter().for_each(|text| _ = black_box(mine.alloc_str(text)));
+                    mine.reset();
+                }
+            }),
+            rival("bumpalo", || {
+                for _ in 0..RESETS {
+                    texts.iter().for_each(|text| _ = black_box(bumpalo.alloc_str(text)));
+                    bumpalo.reset();
+                }
+            }),
+            rival("bump-scope", || {
+                for _ in 0..RESETS {
+                    texts.iter().for_each(|text| _ = black_box(scope.alloc_str(text).into_mut()));
+                    scope.reset();
+                }
+            }),
+            rival("malloc", || {
+                for _ in 0..RESETS {
+                    let all: Vec<Box<str>> = texts.iter().map(|text| black_box(text.as_str().into())).collect();
+                    drop(all);
+                }
+            }),
+        ],
+    );
+}
+
+/// Vectors that grow by pushing, one after the other.
+fn vectors(runner: &mut Runner) {
+    let (mut mine, mut bumpalo, mut scope) = (Bump::new(), bumpalo::Bump::new(), <bump_scope::Bump>::new());
+    const VECTORS: usize = 20;
+    const LENGTH: usize = 1000;
+    runner.setting(
+        "bump: pushes to vectors",
+        VECTORS * LENGTH,
+        vec![
+            ours("Bump", || {
+                for _ in 0..VECTORS {
+                    let mut vector = VecIn::new_in(&mine);
+                    (0..LENGTH).for_each(|number| vector.push(number));
+                    std::mem::forget(black_box(vector));
+                }
+                mine.reset();
+            }),
+            rival("bumpalo", || {
+                for _ in 0..VECTORS {
+                    let mut vector = bumpalo::collections::Vec::new_in(&bumpalo);
+                    (0..LENGTH).for_each(|number| vector.push(number));
+                    std::mem::forget(black_box(vector));
+                }
+                bumpalo.reset();
+            }),
+            rival("bump-scope", || {
+                for _ in 0..VECTORS {
+                    let mut vector = bump_scope::BumpVec::new_in(&scope);
+                    (0..LENGTH).for_each(|number| vector.push(number));
+                    std::mem::forget(black_box(vector));
+                }
+                scope.reset();
+            }),
+            rival("malloc", || {
+                let mut all = Vec::with_capacity(VECTORS);
+                for _ in 0..VECTORS {
+                    let mut vector = Vec::new();
+                    (0..LENGTH).for_each(|number| vector.push(number));
+                    all.push(black_box(vector));
+                }
+            }),
+        ],
+    );
+}
