@@ -18,6 +18,7 @@ mod tests;
 
 use super::{Heap, Memory};
 use crate::proc::smaps::Mapping;
+pub(crate) use reader::number;
 use reader::Reader;
 use std::fmt;
 use std::io;
