@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 /// A look that took less leaves time for one more in between.
 const QUICK: Duration = Duration::from_millis(50);
-/// One that took more is enough: the answer shall not take two seconds.
+/// One at a large process that took more is enough: the answer shall not take two seconds.
 const SLOW: Duration = Duration::from_millis(450);
+const LARGE: u64 = 256 << 20;
 /// Looks that are remembered; beyond them every second one is dropped.
 const REMEMBERED: usize = 512;
 
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
 /// Two looks, or three if they are quick, so that growth can be told from standing still.
 fn once(series: &mut Series, over: Duration) -> Result<Inspection, Refusal> {
     let first = series.look()?;
-    if over.is_zero() || series.took > SLOW {
+    if over.is_zero() || (series.took > SLOW && first.xray.rss() > LARGE) {
         return Ok(first);
     }
     if series.took < QUICK {

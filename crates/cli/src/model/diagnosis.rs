@@ -222,7 +222,7 @@ impl Case<'_> {
             }
             Class::Cached => format!("cached: {of} are free OS pages that malloc keeps"),
             Class::TopPinned => {
-                let holding = kib(self.total().holding_top);
+                let holding = size(self.total().holding_top);
                 format!("top pinned: {holding} at the top of the break hold {of} of free memory back")
             }
             Class::ArenaSpread => {
@@ -269,8 +269,8 @@ impl Case<'_> {
                     parts.push(format!("rose in {} of {} steps", growth.rising, growth.looks - 1));
                 }
                 if let Some((from, to, count, bytes)) = self.glibc.and_then(|glibc| glibc.sizes.largest()) {
-                    let size = if from == to { format!("{from}") } else { format!("{from} to {to}") };
-                    parts.push(format!("{count} chunks of {size} bytes hold {}", mib(bytes)));
+                    let sizes = if from == to { format!("{from}") } else { format!("{from} to {to}") };
+                    parts.push(format!("{count} chunks of {sizes} bytes hold {}", mib(bytes)));
                 }
             }
             Class::Unclear => parts.extend(self.problem.map(str::to_owned)),
@@ -278,14 +278,15 @@ impl Case<'_> {
             Class::LazyFree => parts.push("by the kernel's count".to_owned()),
             _ if total.live_blocks > 0 => {
                 let free = total.free_chunks;
-                parts.push(format!("{} live blocks, {free} gaps, the largest {}", total.live_blocks, mib(total.largest_free)));
+                let (live, gaps) = (plural(total.live_blocks, "live block"), plural(free, "gap"));
+                parts.push(format!("{live}, {gaps} up to {}", size(total.largest_free)));
             }
             _ => {}
         }
         let torn = self.glibc.map_or(0, |glibc| glibc.torn);
         match torn {
             0 => parts.push(format!("{:.1} % unexplained", self.xray.get(Row::Unexplained) as f64 * 100.0 / self.rss() as f64)),
-            torn => parts.push(format!("{torn} places were torn")),
+            torn => parts.push(format!("{} torn", plural(torn, "place"))),
         }
         parts.join(", ")
     }
@@ -300,11 +301,15 @@ impl Case<'_> {
         let compact = total.floor.saturating_sub(total.live + total.headers);
         let mut all = match class {
             Class::Growing => vec![
-                say("watch it: brkmap inspect --watch 5 PID; a plateau is no leak", None),
+                say("brkmap inspect --watch 5 PID: a plateau is no leak", None),
                 say("then ask a heap profiler who allocates it", None),
             ],
             Class::Cached if is_glibc => vec![trim(), ours(self.whole_pages())],
-            Class::Cached | Class::ThreadCaches => vec![trim()],
+            Class::Cached => vec![trim()],
+            Class::ThreadCaches => vec![
+                say("a smaller glibc.malloc.tcache_count", Some((self.xray.get(Row::Caches), Mark::Estimate))),
+                trim(),
+            ],
             Class::TopPinned => vec![
                 trim(),
                 say("allocate what stays before the big phase", Some((total.under_top, Mark::Estimate))),
@@ -320,12 +325,12 @@ impl Case<'_> {
                 ]
             }
             Class::Fragmented => vec![
-                say("keep what lives long apart from what does not", Some((compact, Mark::Estimate))),
+                say("keep long-lived blocks apart (own arena)", Some((compact, Mark::Estimate))),
                 trim(),
                 ours(returnable),
             ],
             Class::HugePages => {
-                vec![say("keep huge pages off: madvise instead of always", Some((self.zeros_on_huge, Mark::Predicted)))]
+                vec![say("huge pages by madvise only, not always", Some((self.zeros_on_huge, Mark::Predicted)))]
             }
             Class::LazyFree => {
                 vec![say("nothing: it goes under memory pressure", Some((self.lazy_free, Mark::Measured)))]
@@ -336,6 +341,9 @@ impl Case<'_> {
             Class::Unclear => vec![say("look again, with the rights to read all of it", None)],
         };
         all.retain(|advice| advice.gain.is_none_or(|(bytes, _)| bytes >= 64 << 10));
+        if all.is_empty() {
+            all.push(say("nothing", None));
+        }
         all
     }
 
@@ -344,7 +352,7 @@ impl Case<'_> {
         let estimate = |text: &str, gain: u64| Advice { text: text.to_owned(), gain: Some((gain, Mark::Estimate)) };
         let plain = |text: &str| Advice { text: text.to_owned(), gain: None };
         match (row, self.xray.rest.or(self.xray.runtime)) {
-            (Row::RuntimeFree, _) => vec![estimate("copy the objects that stay, so that whole arenas go", bytes)],
+            (Row::RuntimeFree, _) => vec![estimate("copy what stays, so that whole arenas go", bytes)],
             (Row::RuntimeLive, _) => vec![plain("these are objects in use: ask tracemalloc who made them")],
             (Row::Runtime, Some(Runtime::V8)) => vec![plain("take a heap snapshot, or bound it: --max-old-space-size")],
             (Row::Runtime, Some(Runtime::Jvm)) => vec![plain("bound it with -Xmx; jcmd PID VM.native_memory says more")],
@@ -360,9 +368,18 @@ impl Case<'_> {
     }
 }
 
-/// Small sizes, in words.
-fn kib(bytes: u64) -> String {
-    if bytes < 10240 { format!("{bytes} bytes") } else { format!("{:.1} KiB", bytes as f64 / 1024.0) }
+/// A number of things.
+fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A size that may be small.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10240 => format!("{bytes} bytes"),
+        10240..1048576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => mib(bytes),
+    }
 }
 
 /// Judges.

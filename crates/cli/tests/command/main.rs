@@ -2,6 +2,8 @@
 
 mod facts;
 mod flow;
+mod inspect;
+mod targets;
 
 use serde_json::Value;
 use std::path::Path;

@@ -37,8 +37,13 @@ impl Sizes {
 
     /// The class with the most bytes: chunk sizes from and to, how many, bytes.
     pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
-        let small = self.small.iter().enumerate().map(|(i, &count)| (i as u64 * 16, i as u64 * 16, count, count * i as u64 * 16));
-        let large = self.large.iter().enumerate().map(|(i, &(count, bytes))| (1 << i, (1u64 << i) * 2 - 1, count, bytes));
+        let equal = |(index, &count): (usize, &u64)| {
+            let size = index as u64 * 16;
+            (size, size, count, count * size)
+        };
+        let similar = |(log, &(count, bytes)): (usize, &(u64, u64))| (1 << log, u64::MAX >> (63 - log), count, bytes);
+        let small = self.small.iter().enumerate().map(equal);
+        let large = self.large.iter().enumerate().map(similar);
         small.chain(large).filter(|class| class.2 > 0).max_by_key(|class| class.3)
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Layout {
     /// `tcache_perthread_struct`.
     pub(crate) cache_counts: Counts,
     pub(crate) cache_lists: u64,
+    /// What a block's own mapping is larger than the size in its header.
+    pub(crate) mapped_more: u64,
 }
 
 /// Distances of fields in front of `sbrk_base` in `malloc_par`.
@@ -106,6 +108,7 @@ const BASE: Layout = Layout {
     params: OLD_PARAMS,
     cache_counts: Counts::Held,
     cache_lists: 64,
+    mapped_more: 0,
 };
 
 /// All known layouts, oldest first.
@@ -115,7 +118,8 @@ pub(crate) const ALL: [Layout; 4] = [
     Layout { versions: (32, 34), mangled: true, ..BASE },
     // Huge pages: `heap_info` and `malloc_par` grow.
     Layout { versions: (35, 41), mangled: true, heap_info: 0x30, params: HUGE_PARAMS, ..BASE },
-    // No lists of small free chunks, more lists in a thread's cache, `thp_mode` in `malloc_par`.
+    // No lists of small free chunks, more lists in a thread's cache, `thp_mode` in `malloc_par`, a mapped chunk's size
+    // without its header.
     Layout {
         versions: (43, 43),
         fast: None,
@@ -129,6 +133,7 @@ pub(crate) const ALL: [Layout; 4] = [
         params: Params { trim_threshold: 104, top_pad: 96, mmap_threshold: 88, arena_max: 72, ..HUGE_PARAMS },
         cache_counts: Counts::Room,
         cache_lists: 76,
+        mapped_more: 16,
     },
 ];
 

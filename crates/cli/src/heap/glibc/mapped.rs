@@ -10,8 +10,8 @@ use crate::proc::smaps::Mapping;
 /// OS pages that are looked at together at most.
 const BATCH: usize = 512;
 
-/// Finds the blocks, and enters them with their mappings.
-pub(super) fn read(source: &mut Source<'_>, glibc: &mut Glibc) {
+/// Finds the blocks, and enters them with their mappings. `more` is the layout's difference between both sizes.
+pub(super) fn read(source: &mut Source<'_>, more: u64, glibc: &mut Glibc) {
     if glibc.parameters.is_some_and(|parameters| parameters.mapped_blocks == 0) {
         return;
     }
@@ -22,7 +22,7 @@ pub(super) fn read(source: &mut Source<'_>, glibc: &mut Glibc) {
             continue;
         }
         for (start, end) in free_parts(mapping, &claimed) {
-            part(source, index, (start, end), glibc);
+            part(source, index, (start, end), more, glibc);
         }
     }
 }
@@ -44,7 +44,7 @@ fn free_parts(mapping: &Mapping, claimed: &[(u64, u64, usize)]) -> Vec<(u64, u64
     parts
 }
 
-fn part(source: &mut Source<'_>, index: usize, (start, end): (u64, u64), glibc: &mut Glibc) {
+fn part(source: &mut Source<'_>, index: usize, (start, end): (u64, u64), more: u64, glibc: &mut Glibc) {
     let mut at = start;
     let mut batch = 1;
     while at < end {
@@ -52,12 +52,12 @@ fn part(source: &mut Source<'_>, index: usize, (start, end): (u64, u64), glibc: 
         let Some(&last) = pages.last() else { return };
         let heads = source.heads(&pages);
         let is_block = |&(page, (nothing, word)): &(u64, (u64, u64))| {
-            let size = word & !7;
-            nothing == 0 && word & 7 == IS_MAPPED && size > 0 && size.is_multiple_of(OS_PAGE) && size <= end - page
+            let size = (word & !7).saturating_add(more);
+            nothing == 0 && word & 7 == IS_MAPPED && size > more && size.is_multiple_of(OS_PAGE) && size <= end - page
         };
         match pages.into_iter().zip(heads).find(is_block) {
             Some((page, (_, word))) => {
-                let size = word & !7;
+                let size = (word & !7) + more;
                 let resident = source.residency.resident(page, page + size);
                 let Mapped { blocks, bytes, resident: sum } = &mut glibc.mapped;
                 (*blocks, *bytes, *sum) = (*blocks + 1, *bytes + size, *sum + resident);

@@ -20,7 +20,7 @@ mod source;
 mod walk;
 
 #[cfg(test)]
-//IMG
+mod image;
 #[cfg(test)]
 mod tests;
 
@@ -187,9 +187,8 @@ pub(crate) fn version(file: &[u8]) -> Option<u16> {
             let line = &rest[..rest.len().min(256)];
             let at = line.windows(VERSION.len()).position(|window| window == VERSION)?;
             let digits = line[at + VERSION.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-            return digits.fold(None, |sum: Option<u16>, byte| {
-                sum.unwrap_or(0).checked_mul(10)?.checked_add(u16::from(byte - b'0'))
-            });
+            let add = |sum: u16, byte: &u8| sum.checked_mul(10)?.checked_add(u16::from(byte - b'0'));
+            return digits.copied().try_fold(0, |sum, byte| add(sum, &byte));
         }
         rest = &rest[1..];
     }
@@ -217,7 +216,7 @@ pub(crate) fn read(
     };
     let fast = lists::fast(&mut source, &found, &mut glibc);
     walk::arenas(&mut source, &found, &fast, &mut glibc);
-    mapped::read(&mut source, &mut glibc);
+    mapped::read(&mut source, found.layout.mapped_more, &mut glibc);
     glibc.blocks.sort_unstable();
     Some(glibc)
 }

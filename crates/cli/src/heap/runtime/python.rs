@@ -31,5 +31,6 @@ fn judge(at: u64, head: &[u8], pool: u64) -> Option<Piece> {
         && (next - HEAD).is_multiple_of(size)
         && count <= (pool - HEAD) / size
         && is_inside;
-    is_pool.then_some(Piece { bytes: pool, live: Some(count * size) })
+    // The product is only one of small numbers if it is a pool.
+    is_pool.then(|| Piece { bytes: pool, live: Some(count * size) })
 }

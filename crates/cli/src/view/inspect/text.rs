@@ -13,17 +13,17 @@ const LABEL: usize = 34;
 const BEFORE_BAR: usize = 2 + LABEL + 12 + 8 + 2;
 /// Lines in all.
 const MOST_LINES: usize = 30;
-/// Rows below this share of RSS, in per mille, are put together when lines run short.
-const SMALL_ROW: u64 = 2;
+/// Bytes that show as 0.0 MiB.
+const NOTHING: u64 = 52428;
 
 /// Writes the report.
 pub(crate) fn render(inspection: &Inspection, style: Style) -> String {
     let mut head = vec![verdict(inspection, style), evidence(inspection, style), header(inspection, style)];
-    head.push(resident(inspection, style));
+    head.extend(resident(inspection, style));
     let mut tail = Vec::new();
     tail.extend(problem(inspection, style));
     tail.push(growth(inspection, style));
-    tail.push(trim(inspection, style));
+    tail.extend(trim(inspection, style));
     tail.push(limit(inspection, style));
     tail.extend(settings(inspection, style));
     tail.extend(advice(inspection, style));
@@ -100,17 +100,18 @@ fn header(inspection: &Inspection, style: Style) -> String {
     format!("{}{}{rest}", cut(&command_line(&words), room), style.dot())
 }
 
-fn resident(inspection: &Inspection, style: Style) -> String {
+fn resident(inspection: &Inspection, style: Style) -> Vec<String> {
     let status = &inspection.look.snapshot.status;
-    let mut parts = vec![
-        mib(inspection.xray.rss()),
-        format!("peak {}", mib(status.peak_rss)),
-        format!("VmRSS {:.1}", status.rss as f64 / f64::from(1 << 20)),
-        format!("VmData {:.1}", status.data as f64 / f64::from(1 << 20)),
-    ];
-    let others = [("swap", status.swap), ("LazyFree", inspection.lazy_free()), ("huge", inspection.huge())];
-    parts.extend(others.iter().filter(|(_, bytes)| *bytes > 0).map(|(name, bytes)| format!("{name} {:.1}", *bytes as f64 / f64::from(1 << 20))));
-    entry(style, "resident", &parts.join(style.dot()))
+    let of = |(name, bytes): &(&str, u64)| format!("{name} {}", mib(*bytes));
+    let parts = [("peak", status.peak_rss), ("VmRSS", status.rss), ("VmData", status.data)];
+    let parts: Vec<String> = std::iter::once(mib(inspection.xray.rss())).chain(parts.iter().map(of)).collect();
+    let others = [("swap", status.swap), ("LazyFree", inspection.lazy_free()), ("on huge pages", inspection.huge())];
+    let others: Vec<String> = others.iter().filter(|(_, bytes)| *bytes > 0).map(of).collect();
+    let mut lines = vec![entry(style, "resident", &parts.join(style.dot()))];
+    if !others.is_empty() {
+        lines.push(entry(style, "", &others.join(style.dot())));
+    }
+    lines
 }
 
 fn ink(row: Row) -> Option<Ink> {
@@ -132,16 +133,19 @@ fn rows(inspection: &Inspection, room: usize, style: Style) -> Vec<String> {
         .filter(|&row| xray.get(row) > 0 || row == Row::Unexplained)
         .map(|row| (xray.label(row), xray.get(row), ink(row), row == Row::Unexplained))
         .collect();
-    // The sum has a line too, and so has what is put together.
-    let room = room.saturating_sub(1);
+    // Rows that would show as nothing share a line, and so do more of them if lines run short. The sum has a line too.
+    let room = room.saturating_sub(1).max(4);
+    let mut limit = NOTHING;
+    let mut sizes: Vec<u64> = shown.iter().filter(|row| !row.3).map(|row| row.1).collect();
+    sizes.sort_unstable();
     if shown.len() > room {
-        let mut sizes: Vec<u64> = shown.iter().filter(|row| !row.3).map(|row| row.1).collect();
-        sizes.sort_unstable();
-        let limit = sizes[(shown.len() - room).min(sizes.len() - 1)].max(rss * SMALL_ROW / 1000);
+        limit = limit.max(sizes[(shown.len() - room).min(sizes.len() - 1)]);
+    }
+    if sizes.iter().filter(|&&bytes| bytes <= limit).count() > 1 {
         let (small, large): (Vec<_>, Vec<_>) = shown.into_iter().partition(|row| row.1 <= limit && !row.3);
         shown = large;
-        let at = shown.len().saturating_sub(1);
-        shown.insert(at, (format!("{} smaller reasons", small.len()), small.iter().map(|row| row.1).sum(), None, false));
+        let sum = small.iter().map(|row| row.1).sum();
+        shown.insert(shown.len().saturating_sub(1), (format!("{} smaller reasons", small.len()), sum, None, false));
     }
     let largest = shown.iter().map(|row| row.1).max().unwrap_or(0);
     let mut lines: Vec<String> = shown
@@ -179,17 +183,17 @@ fn growth(inspection: &Inspection, style: Style) -> String {
     entry(style, "growth", &text)
 }
 
-fn trim(inspection: &Inspection, style: Style) -> String {
+fn trim(inspection: &Inspection, style: Style) -> Vec<String> {
     if !inspection.xray.malloc_seen {
-        return entry(style, "trim", "unknown: the malloc in force cannot be read from outside");
+        let why = match inspection.look.glibc {
+            None if inspection.malloc.starts_with("glibc") => "nothing: its malloc has served nothing yet",
+            _ => "unknown: the malloc in force cannot be read from outside",
+        };
+        return vec![entry(style, "trim", why)];
     }
-    let text = format!(
-        "malloc_trim(0) returns {} (predicted){}floor {}: OS pages with live bytes",
-        mib(inspection.trim()),
-        style.dot(),
-        mib(inspection.floor())
-    );
-    entry(style, "trim", &text)
+    let trim = format!("malloc_trim(0) would return {} (predicted)", mib(inspection.trim()));
+    let floor = format!("{} on OS pages with live bytes: no trim goes below", mib(inspection.floor()));
+    vec![entry(style, "trim", &trim), entry(style, "floor", &floor)]
 }
 
 fn limit(inspection: &Inspection, style: Style) -> String {
@@ -231,7 +235,7 @@ fn advice(inspection: &Inspection, style: Style) -> Vec<String> {
     let line = |(index, advice): (usize, &Advice)| {
         let subject = if index == 0 { "do" } else { "" };
         let gain = advice.gain.map(|(bytes, mark)| format!("-{}  {}", mib(bytes), mark.key())).unwrap_or_default();
-        let room = style.width.saturating_sub(12 + 24);
+        let room = style.width.saturating_sub(12 + 2 + 1 + 22);
         let text = if gain.is_empty() { advice.text.clone() } else { format!("{:<room$} {gain:>22}", advice.text) };
         entry(style, subject, &format!("{} {text}", index + 1))
     };

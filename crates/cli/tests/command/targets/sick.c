@@ -123,7 +123,7 @@ static void enter(const char *name, const char *file) {
     else if (!strcmp(name, "fragmented")) crowd(1000000, 64, 160, 25);
     else if (!strcmp(name, "top")) {
         void *all[400];
-        mallopt(M_MMAP_THRESHOLD, 1 << 30);
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
         for (int i = 0; i < 400; i++) all[i] = filled(256 << 10);
         filled(48);
         for (int i = 0; i < 400; i++) free(all[i]);
