@@ -232,6 +232,9 @@ impl Case<'_> {
             Class::ThreadCaches => format!("cached: {of} are free blocks in the caches of threads"),
             Class::HugePages => format!("huge-page bloat: {of} were never written, but lie on huge pages"),
             Class::LazyFree => format!("LazyFree: {of} were given back; the kernel takes them when it needs them"),
+            Class::NotMalloc if row == Row::Runtime && self.xray.rest.is_some_and(Runtime::is_malloc) => {
+                format!("not glibc's malloc: {} of {rss} are {label}", mib(bytes))
+            }
             Class::NotMalloc => format!("not malloc: {} of {rss} are {label}", mib(bytes)),
             Class::Fine if self.rss() < SMALL => format!("fine: {rss} is small, and nothing stands out"),
             Class::Fine if self.xray.live() * 2 > self.rss() => format!("fine: the program holds {of}"),

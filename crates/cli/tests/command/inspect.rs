@@ -1,6 +1,6 @@
 //! `brkmap inspect` on processes whose state is known.
 
-use super::targets::{Target, bytes, checked, program};
+use super::targets::{Target, build, bytes, checked, program};
 use super::{brkmap, output, stderr};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// States of the program and the verdict each must get. docs/INSPECT.md shows this table.
-const LABELLED: [(&str, &str); 16] = [
+const LABELLED: [(&str, &str); 17] = [
     ("healthy", "fine"),
     ("small", "fine"),
     ("mapped", "fine"),
     ("leak", "growing"),
     ("cached", "cached"),
     ("fast", "cached"),
+    ("shuffled", "cached"),
     ("mixed", "cached"),
     ("top", "top_pinned"),
     ("arenas", "arena_spread"),
@@ -212,20 +213,46 @@ fn another_users_process_is_refused_with_the_remedy() {
 #[test]
 fn watching_judges_growth_over_all_looks() {
     let target = Target::sick("leak");
-    let watched = output(&["inspect", &target.pid(), "--json", "--watch", "0.1", "--count", "9"]);
+    let watched = output(&["inspect", &target.pid(), "--json", "--watch", "0.3", "--count", "9"]);
     assert!(watched.status.success(), "{}", stderr(&watched));
     let lines = String::from_utf8(watched.stdout).unwrap();
     let documents: Vec<Value> = lines.lines().map(|line| checked(serde_json::from_str(line).unwrap())).collect();
     assert_eq!(documents.len(), 9);
     assert_eq!(documents[8]["growth"]["looks"], 9);
-    assert_eq!(documents[8]["verdict"]["class"], "growing");
-    assert_eq!(documents[8]["verdict"]["confidence"], "high");
+    let verdict = &documents[8]["verdict"];
+    assert_eq!((verdict["class"].as_str(), verdict["confidence"].as_str()), (Some("growing"), Some("high")), "{verdict}");
     assert!(documents[0]["growth"].is_null());
     let healthy = Target::sick("healthy");
     let calm = output(&["inspect", &healthy.pid(), "--json", "--watch", "0.1", "--count", "4"]);
     let last = String::from_utf8(calm.stdout).unwrap().lines().last().unwrap().to_owned();
     let last: Value = serde_json::from_str(&last).unwrap();
     assert_eq!((last["verdict"]["class"].as_str(), last["growth"]["live_bytes"].as_i64()), (Some("fine"), Some(0)));
+}
+
+#[test]
+fn older_kernels_and_containers_have_other_ways() {
+    let target = Target::sick("fragmented");
+    let expected = target.inspect(&["--over", "0"]);
+    let (ioctl, process_vm_readv) = ("16", "310");
+    let mut command = Command::new(build("refuse", "refuse", &[]));
+    command.args([ioctl, process_vm_readv, env!("CARGO_BIN_EXE_brkmap"), "inspect", &target.pid(), "--json", "--over", "0"]);
+    let ran = command.output().unwrap();
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    let document = checked(serde_json::from_slice(&ran.stdout).unwrap());
+    assert_eq!(document["glibc"]["total"]["live_bytes"], expected["glibc"]["total"]["live_bytes"]);
+    assert_eq!(document["verdict"]["class"], "fragmented");
+}
+
+#[test]
+fn a_static_program_is_read_without_its_libc() {
+    let mut command = Command::new(build("sick", "sick-static", &["-static"]));
+    command.arg("fragmented");
+    let mut target = Target::start(command);
+    let document = target.inspect(&["--over", "0"]);
+    let total = &document["glibc"]["total"];
+    let sum: u64 = ["live_bytes", "header_bytes", "cached_bytes"].iter().map(|key| total[*key].as_u64().unwrap()).sum();
+    assert_eq!(sum, target.ask("info")[0]);
+    assert_eq!(document["verdict"]["class"], "fragmented");
 }
 
 #[test]

@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-/// The program, built once, in a folder that everybody may enter.
+/// Builds one of the programs of `targets`.
+pub(super) fn build(name: &str, output: &str, flags: &[&str]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("targets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/targets/{name}.c"));
+    let program = folder.join(output);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O1", "-w", "-pthread"]).args(flags).arg("-o").arg(&program).arg(source);
+    assert!(compiler.status().expect("a C compiler (cc) is needed").success());
+    program
+}
+
+/// The program that falls ill, built once.
 pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sick-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/targets/sick.c");
-        let program = folder.join("sick");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
-        assert!(compiler.status().expect("a C compiler (cc) is needed").success());
-        program
-    })
+    PROGRAM.get_or_init(|| build("sick", "sick", &[]))
 }
 
 /// A process that ends with the test.

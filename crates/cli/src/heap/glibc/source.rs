@@ -8,9 +8,12 @@ use crate::proc::smaps::Mapping;
 /// Bytes of the window.
 const WINDOW: u64 = 1 << 20;
 /// OS pages that are kept for lists; a power of two.
-const KEPT: usize = 1024;
+const KEPT: usize = 8192;
 /// OS pages that are read together where a list goes through memory in order.
 const RUN: u64 = 16;
+
+/// An OS page and its contents; none of them yet.
+type Kept = Option<(u64, Box<[u8; OS_PAGE as usize]>)>;
 
 /// See the module.
 pub(super) struct Source<'a> {
@@ -20,8 +23,8 @@ pub(super) struct Source<'a> {
     window_start: u64,
     window: Vec<u8>,
     scratch: Vec<u8>,
-    /// OS pages by their number modulo [`KEPT`]; `u64::MAX` for none.
-    kept: Vec<(u64, Box<[u8; OS_PAGE as usize]>)>,
+    /// OS pages by their number modulo [`KEPT`].
+    kept: Vec<Kept>,
     /// The OS page that was missing last.
     missed: u64,
     run: Vec<u8>,
@@ -151,9 +154,9 @@ impl<'a> Source<'a> {
         }
         let (page, offset) = (at / OS_PAGE, (at % OS_PAGE) as usize);
         if self.kept.is_empty() {
-            self.kept.resize_with(KEPT, || (u64::MAX, Box::new([0; OS_PAGE as usize])));
+            self.kept.resize_with(KEPT, || None);
         }
-        if self.kept[page as usize % KEPT].0 != page {
+        if self.kept[page as usize % KEPT].as_ref().is_none_or(|kept| kept.0 != page) {
             if !self.residency.is_resident(at) {
                 return None;
             }
@@ -164,12 +167,13 @@ impl<'a> Source<'a> {
             self.copy(first * OS_PAGE, (if is_in_order { first + RUN } else { page + 1 }) * OS_PAGE, &mut run);
             for (page, bytes) in (first..).zip(run.chunks_exact(OS_PAGE as usize)) {
                 let slot = &mut self.kept[page as usize % KEPT];
+                let slot = slot.get_or_insert_with(|| (page, Box::new([0; OS_PAGE as usize])));
                 slot.0 = page;
                 slot.1.copy_from_slice(bytes);
             }
             self.run = run;
         }
-        let slot = &self.kept[page as usize % KEPT];
+        let slot = self.kept[page as usize % KEPT].as_ref()?;
         // Of a run, what has no contents reads as zeros.
         Some(u64::from_le_bytes(slot.1[offset..offset + 8].try_into().ok()?))
     }

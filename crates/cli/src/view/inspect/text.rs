@@ -90,8 +90,14 @@ fn header(inspection: &Inspection, style: Style) -> String {
     }
     let rest = rest.join(style.dot());
     let mut words = snapshot.command.clone();
-    if words.is_empty() {
-        words.push(snapshot.status.name.clone());
+    // A program that renames itself writes one line of text over its arguments, and leaves empty ones behind.
+    while words.last().is_some_and(String::is_empty) {
+        words.pop();
+    }
+    match words.as_slice() {
+        [] => words.push(snapshot.status.name.clone()),
+        [title] => words = title.split(' ').map(str::to_owned).collect(),
+        _ => {}
     }
     if let Some(first) = words.first_mut() {
         *first = first.rsplit('/').next().unwrap_or_default().to_owned();

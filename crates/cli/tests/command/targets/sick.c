@@ -57,9 +57,13 @@ static void say(const char *format, ...) {
     if (write(1, text, length) < 0) _exit(1);
 }
 
+static char *anonymous(long bytes) {
+    return mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 /* Keeps every `keep`th of `count` blocks of `least` to `most` bytes. The table of them lies outside of malloc. */
 static void crowd(long count, size_t least, size_t most, long keep) {
-    void **all = mmap(0, count * sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void **all = (void **)anonymous(count * sizeof *all);
     for (long i = 0; i < count; i++) all[i] = filled(least + rnd() % (most - least + 1));
     for (long i = 0; i < count; i++)
         if (keep == 0 || i % keep != 0) free(all[i]);
@@ -71,7 +75,7 @@ static pthread_barrier_t barrier;
 static void *worker(void *argument) {
     (void)argument;
     long count = 400000;
-    void **all = mmap(0, count * sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void **all = (void **)anonymous(count * sizeof *all);
     uint64_t own = 0x9e3779b97f4a7c15ull * (uint64_t)(uintptr_t)&own | 1;
     for (long i = 0; i < count; i++) {
         own ^= own << 13, own ^= own >> 7, own ^= own << 17;
@@ -111,10 +115,6 @@ static void *busy(void *argument) {
     }
 }
 
-static char *anonymous(long bytes) {
-    return mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 static void enter(const char *name, const char *file) {
     pthread_t thread;
     if (!strcmp(name, "healthy")) crowd(400000, 100, 200, 1);
@@ -129,6 +129,18 @@ static void enter(const char *name, const char *file) {
         for (int i = 0; i < 400; i++) free(all[i]);
     }
     else if (!strcmp(name, "fast")) crowd(1200000, 16, 100, 0), filled(48);
+    else if (!strcmp(name, "shuffled")) {
+        long count = 1000000;
+        void **all = (void **)anonymous(count * sizeof *all);
+        for (long i = 0; i < count; i++) all[i] = filled(40);
+        for (long i = count - 1; i > 0; i--) {
+            long other = rnd() % (i + 1);
+            void *block = all[i];
+            all[i] = all[other], all[other] = block;
+        }
+        for (long i = 0; i < count; i++) free(all[i]);
+        filled(48);
+    }
     else if (!strcmp(name, "cached")) mallopt(M_TRIM_THRESHOLD, 1 << 30), crowd(600000, 100, 300, 20000);
     else if (!strcmp(name, "mixed")) crowd(300000, 16, 6000, 37);
     else if (!strcmp(name, "arenas")) arenas();
@@ -166,7 +178,6 @@ static void enter(const char *name, const char *file) {
 static uint64_t sum(void) {
     /* The break heap is where brkmap looks most. */
     uint64_t total = 0;
-    extern void *sbrk(intptr_t);
     char *end = sbrk(0);
     static char *begin;
     if (!begin) begin = end - 8 * MIB;
