@@ -118,8 +118,7 @@ impl Collector {
             heaps: Vec::new(),
             heap_error: None,
         };
-        let (heaps, damage) =
-            heap::brkmap::read(&ProcessMemory::new(tid), &snapshot.mappings, &mut pagemap(tid));
+        let (heaps, damage) = heap::brkmap::read(&ProcessMemory::new(tid), &snapshot.mappings, &mut pagemap(tid));
         snapshot.heaps = heaps;
         snapshot.heap_error = damage.map(|damage| damage.to_string());
         Ok(snapshot)

@@ -104,9 +104,11 @@ fn denied(pid: i32) -> Refusal {
             scope.trim()
         ),
         "3" => "kernel.yama.ptrace_scope is 3: start the program under `brkmap run`".to_owned(),
-        _ if own == 0 => "even root may not here: in a container, add the capability (--cap-add=SYS_PTRACE) or a seccomp \
+        _ if own == 0 => {
+            "even root may not here: in a container, add the capability (--cap-add=SYS_PTRACE) or a seccomp \
                           profile that allows process_vm_readv"
-            .to_owned(),
+                .to_owned()
+        }
         _ => "it is protected (it changed user, or forbids core dumps): run brkmap as root, or give it CAP_SYS_PTRACE"
             .to_owned(),
     };
@@ -119,7 +121,8 @@ fn without_memory(pid: i32) -> Refusal {
         return Refusal::Gone(format!("there is no process {pid}"));
     }
     let is_zombie = state.lines().any(|line| line.starts_with("State:\tZ"));
-    let why = if is_zombie { "has ended and waits for its parent" } else { "has no memory of its own (a kernel thread?)" };
+    let why =
+        if is_zombie { "has ended and waits for its parent" } else { "has no memory of its own (a kernel thread?)" };
     Refusal::Unreadable(format!("process {pid} {why}"))
 }
 
@@ -209,12 +212,7 @@ fn claims(snapshot: &Snapshot, glibc: Option<&Glibc>) -> Vec<(u64, u64)> {
     all
 }
 
-fn is_worth_a_search(
-    snapshot: &Snapshot,
-    glibc: Option<&Glibc>,
-    foreign: &[Foreign],
-    runtimes: &[Runtime],
-) -> bool {
+fn is_worth_a_search(snapshot: &Snapshot, glibc: Option<&Glibc>, foreign: &[Foreign], runtimes: &[Runtime]) -> bool {
     let anonymous = |mapping: &&Mapping| mapping.inode == 0 && mapping.private && !mapping.name.starts_with("[stack");
     let all: u64 = snapshot.mappings.iter().filter(anonymous).map(|mapping| mapping.rss).sum();
     let known: u64 = glibc.map_or(0, |glibc| glibc.explained.iter().sum())

@@ -1,6 +1,7 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
 pub(crate) mod inspect;
+pub(crate) mod maps;
 pub(crate) mod run;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -27,6 +28,8 @@ pub(crate) enum Verb {
     Run(run::Arguments),
     /// Look at a running process on any malloc: where its memory is, and what to do; it is not stopped or touched
     Inspect(inspect::Arguments),
+    /// Show the address space of a running process as a picture; it is not stopped or touched
+    Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

@@ -3,6 +3,7 @@
 mod completions;
 mod inspect;
 mod lib_path;
+mod maps;
 mod run;
 mod target;
 mod use_;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
+        Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

@@ -24,7 +24,7 @@ struct Candidate {
 
 impl Candidate {
     fn is_called(&self, name: &str) -> bool {
-        self.comm == name || self.argument == name || (name.len() > 15 && self.argument == name)
+        self.comm == name || self.argument == name
     }
 }
 
@@ -97,7 +97,12 @@ mod tests {
 
     #[test]
     fn names_fit_to_the_letter_or_not_at_all() {
-        let all = || vec![candidate(5, "redis-server", "redis-server"), candidate(6, "a-very-long-nam", "a-very-long-name-it-is")];
+        let all = || {
+            vec![
+                candidate(5, "redis-server", "redis-server"),
+                candidate(6, "a-very-long-nam", "a-very-long-name-it-is"),
+            ]
+        };
         assert_eq!(choose("redis-server", all()).unwrap(), 5);
         assert_eq!(choose("a-very-long-name-it-is", all()).unwrap(), 6);
         assert_eq!(choose("redis", all()).unwrap_err().status, status::GONE);

@@ -288,7 +288,10 @@ impl Case<'_> {
         }
         let torn = self.glibc.map_or(0, |glibc| glibc.torn);
         match torn {
-            0 => parts.push(format!("{:.1} % unexplained", self.xray.get(Row::Unexplained) as f64 * 100.0 / self.rss() as f64)),
+            0 => parts.push(format!(
+                "{:.1} % unexplained",
+                self.xray.get(Row::Unexplained) as f64 * 100.0 / self.rss() as f64
+            )),
             torn => parts.push(format!("{} torn", plural(torn, "place"))),
         }
         parts.join(", ")
@@ -358,7 +361,9 @@ impl Case<'_> {
             (Row::RuntimeFree, _) => vec![estimate("copy what stays, so that whole arenas go", bytes)],
             (Row::RuntimeLive, _) => vec![plain("these are objects in use: ask tracemalloc who made them")],
             (Row::Runtime, Some(Runtime::V8)) => vec![plain("take a heap snapshot, or bound it: --max-old-space-size")],
-            (Row::Runtime, Some(Runtime::Jvm)) => vec![plain("bound it with -Xmx; jcmd PID VM.native_memory says more")],
+            (Row::Runtime, Some(Runtime::Jvm)) => {
+                vec![plain("bound it with -Xmx; jcmd PID VM.native_memory says more")]
+            }
             (Row::Runtime, Some(Runtime::Go)) => vec![plain("bound it with GOMEMLIMIT; ask pprof who allocates")],
             (Row::Runtime, Some(Runtime::Jemalloc)) => {
                 vec![plain("MALLOC_CONF=background_thread:true,dirty_decay_ms:1000")]
@@ -456,7 +461,10 @@ mod tests {
 
     #[test]
     fn growth_comes_before_all_other_reasons_and_says_its_rate() {
-        let at = |seconds, mib: u64| Sample { seconds, xray: Xray::with(&[(Row::Live, mib * MIB), (Row::Returnable, 50 * MIB)]) };
+        let at = |seconds, mib: u64| Sample {
+            seconds,
+            xray: Xray::with(&[(Row::Live, mib * MIB), (Row::Returnable, 50 * MIB)]),
+        };
         let samples = [at(0.0, 50), at(30.0, 60)];
         let growth = Growth::of(&samples).unwrap();
         let found = judge(&Case { growth: Some(&growth), ..case(&samples[1].xray, None) });

@@ -11,6 +11,7 @@ pub(crate) mod growth;
 pub(crate) mod in_force;
 pub(crate) mod process;
 pub(crate) mod snapshot;
+pub(crate) mod spans;
 pub(crate) mod verdict;
 pub(crate) mod waterfall;
 pub(crate) mod xray;

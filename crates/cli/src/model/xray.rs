@@ -188,7 +188,8 @@ impl Xray {
 
     fn add_glibc(&mut self, glibc: &Glibc) {
         self.malloc_seen |= !glibc.arenas.is_empty();
-        let Figures { live, headers, caches, pinned, returnable, kept_top, metadata, unclear, foreign, .. } = glibc.total();
+        let Figures { live, headers, caches, pinned, returnable, kept_top, metadata, unclear, foreign, .. } =
+            glibc.total();
         self.add(&[
             (Row::Live, live),
             (Row::Headers, headers),

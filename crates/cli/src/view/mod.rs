@@ -2,6 +2,7 @@
 
 pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod maps;
 pub(crate) mod style;
 pub(crate) mod text;
 

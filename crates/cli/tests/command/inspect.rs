@@ -81,7 +81,10 @@ fn the_process_is_not_stopped_and_not_changed() {
     let status = |pid: &str| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let wanted = ["State", "VmRSS", "VmSize", "VmPTE", "TracerPid", "Threads", "SigPnd"];
-        text.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))).map(str::to_owned).collect::<Vec<_>>()
+        text.lines()
+            .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let sum = target.ask("sum");
     std::thread::sleep(Duration::from_millis(50));
@@ -183,7 +186,10 @@ fn names_are_found_and_ambiguous_ones_listed() {
     let ambiguous = output(&["inspect", &name]);
     assert_eq!(ambiguous.status.code(), Some(6));
     let text = stderr(&ambiguous);
-    assert!(text.contains("2 processes are called") && text.contains(&one.pid()) && text.contains(&two.pid()), "{text}");
+    assert!(
+        text.contains("2 processes are called") && text.contains(&one.pid()) && text.contains(&two.pid()),
+        "{text}"
+    );
 }
 
 #[test]
@@ -220,7 +226,11 @@ fn watching_judges_growth_over_all_looks() {
     assert_eq!(documents.len(), 9);
     assert_eq!(documents[8]["growth"]["looks"], 9);
     let verdict = &documents[8]["verdict"];
-    assert_eq!((verdict["class"].as_str(), verdict["confidence"].as_str()), (Some("growing"), Some("high")), "{verdict}");
+    assert_eq!(
+        (verdict["class"].as_str(), verdict["confidence"].as_str()),
+        (Some("growing"), Some("high")),
+        "{verdict}"
+    );
     assert!(documents[0]["growth"].is_null());
     let healthy = Target::sick("healthy");
     let calm = output(&["inspect", &healthy.pid(), "--json", "--watch", "0.1", "--count", "4"]);
@@ -235,7 +245,16 @@ fn older_kernels_and_containers_have_other_ways() {
     let expected = target.inspect(&["--over", "0"]);
     let (ioctl, process_vm_readv) = ("16", "310");
     let mut command = Command::new(build("refuse", "refuse", &[]));
-    command.args([ioctl, process_vm_readv, env!("CARGO_BIN_EXE_brkmap"), "inspect", &target.pid(), "--json", "--over", "0"]);
+    command.args([
+        ioctl,
+        process_vm_readv,
+        env!("CARGO_BIN_EXE_brkmap"),
+        "inspect",
+        &target.pid(),
+        "--json",
+        "--over",
+        "0",
+    ]);
     let ran = command.output().unwrap();
     assert!(ran.status.success(), "{}", stderr(&ran));
     let document = checked(serde_json::from_slice(&ran.stdout).unwrap());
@@ -257,7 +276,8 @@ fn a_static_program_is_read_without_its_libc() {
 
 #[test]
 fn pythons_own_heap_is_named_and_split() {
-    let script = "import sys\nkeep = [dict(a=i) for i in range(400000)][::40]\nprint('ready', flush=True)\nsys.stdin.read()";
+    let script =
+        "import sys\nkeep = [dict(a=i) for i in range(400000)][::40]\nprint('ready', flush=True)\nsys.stdin.read()";
     let mut command = Command::new("python3");
     command.args(["-c", script]);
     let document = Target::start(command).inspect(&[]);
@@ -288,4 +308,24 @@ fn settings_are_those_that_are_in_force() {
     assert_eq!(parameters["thresholds_move"], false);
     assert_eq!(document["glibc"]["arenas"].as_array().unwrap().len(), 2);
     assert!(document["settings"].as_array().unwrap().contains(&"MALLOC_ARENA_MAX=2".into()));
+}
+
+#[test]
+fn the_address_space_is_shown_range_by_range() {
+    let target = Target::sick("arenas");
+    let drawn = output(&["maps", &target.pid(), "--ascii"]);
+    assert!(drawn.status.success(), "{}", stderr(&drawn));
+    let text = String::from_utf8(drawn.stdout).unwrap();
+    assert!(text.is_ascii() && text.contains("heap of arena 4") && text.contains("libc.so.6"), "{text}");
+    assert!(text.contains("########################  heap of arena"), "{text}");
+    let document = output(&["maps", &target.pid(), "--json"]);
+    let document: Value = serde_json::from_slice(&document.stdout).unwrap();
+    let ranges = document["ranges"].as_array().unwrap();
+    let rss: u64 = ranges.iter().map(|range| range["rss_bytes"].as_u64().unwrap()).sum();
+    assert_eq!(document["rss_bytes"], rss);
+    let address = |range: &Value, key: &str| u64::from_str_radix(&range[key].as_str().unwrap()[2..], 16).unwrap();
+    assert!(ranges.windows(2).all(|pair| address(&pair[0], "end") <= address(&pair[1], "start")));
+    let arenas = ranges.iter().filter(|range| range["purpose"] == "thread_arena");
+    assert!(arenas.map(|range| range["rss_bytes"].as_u64().unwrap()).sum::<u64>() > 200 << 20);
+    assert_eq!(output(&["maps", "999999999"]).status.code(), Some(3));
 }

@@ -18,8 +18,8 @@ mod tests;
 
 use super::{Heap, Memory};
 use crate::proc::smaps::Mapping;
-pub(crate) use reader::number;
 use reader::Reader;
+pub(crate) use reader::number;
 use std::fmt;
 use std::io;
 

@@ -174,7 +174,8 @@ fn shape(data: &Data, layout: &Layout, offset: usize) -> Option<Parameters> {
     let params = &layout.params;
     let word = |before: u64| data.word(offset - before as usize);
     let half = |before: u64| number(&data.bytes, offset - before as usize, 4) as u32;
-    let (blocks, most_blocks, no_dynamic) = (half(params.mapped_count), half(params.mapped_most), half(params.no_dynamic));
+    let (blocks, most_blocks, no_dynamic) =
+        (half(params.mapped_count), half(params.mapped_most), half(params.no_dynamic));
     let (bytes, most_bytes) = (word(16), word(8));
     let (lists, cache_largest, cache_count) = (data.word(offset + 8), data.word(offset + 16), data.word(offset + 24));
     let huge_page = params.huge_page.map_or(0, &word);

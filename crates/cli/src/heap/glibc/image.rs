@@ -77,9 +77,12 @@ impl Image {
         let params = &layout.params;
         let most = if layout.cache_counts == Counts::Held { 7 } else { 16 };
         self.words(BREAK_WORD - 16, &[BLOCK_BYTES, BLOCK_BYTES, HEAP, 64, 0x408, most]);
-        for (before, value) in
-            [(params.trim_threshold, 0x30000u64), (params.top_pad, 0x20000), (params.mmap_threshold, 0x18000), (params.arena_max, 3)]
-        {
+        for (before, value) in [
+            (params.trim_threshold, 0x30000u64),
+            (params.top_pad, 0x20000),
+            (params.mmap_threshold, 0x18000),
+            (params.arena_max, 3),
+        ] {
             self.words(BREAK_WORD - before, &[value]);
         }
         self.put(BREAK_WORD - params.mapped_count, &1u32.to_le_bytes());

@@ -141,9 +141,8 @@ impl Layout {
     /// Layouts to try for a version, the likeliest first: its own, or where the version is unknown or between the known
     /// ones, all of them. Which is right is then for the invariants to say.
     pub(crate) fn candidates(minor: Option<u16>) -> Vec<&'static Layout> {
-        let own = |layout: &&Layout| {
-            minor.is_some_and(|minor| (layout.versions.0..=layout.versions.1).contains(&minor))
-        };
+        let own =
+            |layout: &&Layout| minor.is_some_and(|minor| (layout.versions.0..=layout.versions.1).contains(&minor));
         match ALL.iter().find(own) {
             Some(layout) => vec![layout],
             None => ALL.iter().rev().collect(),

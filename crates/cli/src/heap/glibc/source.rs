@@ -12,8 +12,12 @@ const KEPT: usize = 8192;
 /// OS pages that are read together where a list goes through memory in order.
 const RUN: u64 = 16;
 
-/// An OS page and its contents; none of them yet.
+/// An OS page and its contents, once there was one.
 type Kept = Option<(u64, Box<[u8; OS_PAGE as usize]>)>;
+
+fn empty() -> (u64, Box<[u8; OS_PAGE as usize]>) {
+    (u64::MAX, Box::new([0; OS_PAGE as usize]))
+}
 
 /// See the module.
 pub(super) struct Source<'a> {
@@ -161,21 +165,30 @@ impl<'a> Source<'a> {
                 return None;
             }
             // A list that goes through memory in order: its neighbours are next.
-            let is_in_order = page.abs_diff(std::mem::replace(&mut self.missed, page)) <= RUN;
-            let first = if is_in_order { page / RUN * RUN } else { page };
-            let mut run = std::mem::take(&mut self.run);
-            self.copy(first * OS_PAGE, (if is_in_order { first + RUN } else { page + 1 }) * OS_PAGE, &mut run);
-            for (page, bytes) in (first..).zip(run.chunks_exact(OS_PAGE as usize)) {
-                let slot = &mut self.kept[page as usize % KEPT];
-                let slot = slot.get_or_insert_with(|| (page, Box::new([0; OS_PAGE as usize])));
+            if page.abs_diff(std::mem::replace(&mut self.missed, page)) <= RUN {
+                self.keep_run(page / RUN * RUN);
+            } else {
+                let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+                slot.0 = u64::MAX;
+                self.memory.read(page * OS_PAGE, &mut slot.1[..]).ok()?;
                 slot.0 = page;
-                slot.1.copy_from_slice(bytes);
             }
-            self.run = run;
         }
         let slot = self.kept[page as usize % KEPT].as_ref()?;
         // Of a run, what has no contents reads as zeros.
         Some(u64::from_le_bytes(slot.1[offset..offset + 8].try_into().ok()?))
+    }
+
+    /// Keeps [`RUN`] OS pages from this one on.
+    fn keep_run(&mut self, first: u64) {
+        let mut run = std::mem::take(&mut self.run);
+        self.copy(first * OS_PAGE, (first + RUN) * OS_PAGE, &mut run);
+        for (page, bytes) in (first..).zip(run.chunks_exact(OS_PAGE as usize)) {
+            let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+            slot.0 = page;
+            slot.1.copy_from_slice(bytes);
+        }
+        self.run = run;
     }
 
     /// The first two words of each of several OS pages; zeros where they cannot be read.

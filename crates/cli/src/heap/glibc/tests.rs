@@ -12,7 +12,17 @@ fn read_image(image: &Image, version: Option<u16>) -> Option<Glibc> {
 
 fn pieces() -> Vec<Piece> {
     use Piece::*;
-    vec![Used(0x500), Cached(0x40), Used(0x40), Free(3 * PAGE + 0x20), Used(0x80), Fast(0x50), Free(2 * PAGE), Used(0x90), Cached(0x40)]
+    vec![
+        Used(0x500),
+        Cached(0x40),
+        Used(0x40),
+        Free(3 * PAGE + 0x20),
+        Used(0x80),
+        Fast(0x50),
+        Free(2 * PAGE),
+        Used(0x90),
+        Cached(0x40),
+    ]
 }
 
 fn image(layout: &Layout) -> Image {

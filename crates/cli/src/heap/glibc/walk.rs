@@ -7,8 +7,8 @@
 use super::account::Account;
 use super::caches;
 use super::find::ArenaAt;
+use super::layout::{FAST_LARGEST, HEADER, HEAP_SPAN, IS_MAPPED, LEAST, Layout, NOT_MAIN, PREV_IN_USE};
 use super::lists::{Cursor, FastSet};
-use super::layout::{FAST_LARGEST, HEAP_SPAN, HEADER, IS_MAPPED, LEAST, Layout, NOT_MAIN, PREV_IN_USE};
 use super::source::Source;
 use super::{Arena, Found, Glibc};
 use crate::proc::residency::OS_PAGE;
@@ -103,7 +103,11 @@ fn segments(source: &mut Source<'_>, found: &Found, at: &ArenaAt, glibc: &mut Gl
         return Vec::new();
     }
     let top_end = source.pair(top).map_or(top, |(_, word)| top.saturating_add(word & !7));
-    if at.is_main { main_segments(source, found, top, top_end) } else { thread_segments(source, found, at, top, top_end, glibc) }
+    if at.is_main {
+        main_segments(source, found, top, top_end)
+    } else {
+        thread_segments(source, found, at, top, top_end, glibc)
+    }
 }
 
 /// The main arena has the break, and where that was refused, mappings.
@@ -121,12 +125,11 @@ fn main_segments(source: &Source<'_>, found: &Found, top: u64, top_end: u64) -> 
             all.push(Segment { start: first, first, end, top: has_top.then_some(top), is_main: true });
         }
     }
-    if all.iter().all(|segment| segment.top.is_none()) {
-        if let Some(index) = source.mapping_at(top) {
-            let start = source.mappings[index].start;
-            let end = source.end_of_memory(top).unwrap_or(top).min(top_end);
-            all.push(Segment { start, first: start, end, top: Some(top), is_main: true });
-        }
+    let has_top = all.iter().any(|segment| segment.top.is_some());
+    if let Some(index) = source.mapping_at(top).filter(|_| !has_top) {
+        let start = source.mappings[index].start;
+        let end = source.end_of_memory(top).unwrap_or(top).min(top_end);
+        all.push(Segment { start, first: start, end, top: Some(top), is_main: true });
     }
     all
 }
@@ -147,7 +150,8 @@ fn thread_segments(
         let owner = source.distant(heap);
         let (previous, size) = source.pair(heap + 8).unwrap_or((0, 0));
         let is_seen = all.iter().any(|segment| segment.start == heap);
-        if owner != Some(at.address) || size > HEAP_SPAN || size < OS_PAGE || is_seen || !heap.is_multiple_of(HEAP_SPAN) {
+        let is_sound = owner == Some(at.address) && (OS_PAGE..=HEAP_SPAN).contains(&size);
+        if !is_sound || is_seen || !heap.is_multiple_of(HEAP_SPAN) {
             glibc.torn += 1;
             glibc.problem.get_or_insert(format!("the heap at {heap:#x} is not the one its arena says"));
             break;
@@ -165,7 +169,10 @@ fn thread_segments(
 
 /// What stands at an address.
 enum Place {
-    Chunk { size: u64, is_free: bool },
+    Chunk {
+        size: u64,
+        is_free: bool,
+    },
     Top,
     /// The end of the segment, or of a part of it that somebody else's break follows.
     Fence,
@@ -277,7 +284,9 @@ impl Walk<'_, '_> {
     /// At the top as it was: where is it now? Tells whether it went up and the segment with it.
     fn top_moved(&mut self, segment: &mut Segment, arena: &ArenaAt, at: u64) -> bool {
         self.source.refresh();
-        let Some(top) = self.source.distant(arena.address + self.layout.top).filter(|&top| top > at) else { return false };
+        let Some(top) = self.source.distant(arena.address + self.layout.top).filter(|&top| top > at) else {
+            return false;
+        };
         let Some(end) = self.source.end_of_memory(at) else { return false };
         let limit = if segment.is_main { end } else { (at & !(HEAP_SPAN - 1)) + HEAP_SPAN }.min(end);
         if top >= limit {

@@ -82,12 +82,7 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     /// Looks at every resident multiple of `step`: `judge` gets its address, the first 64 bytes and the end of the part.
-    fn pieces(
-        &self,
-        runtime: Runtime,
-        step: u64,
-        judge: impl Fn(u64, &[u8], u64) -> Option<Piece>,
-    ) -> Option<Foreign> {
+    fn pieces(&self, runtime: Runtime, step: u64, judge: impl Fn(u64, &[u8], u64) -> Option<Piece>) -> Option<Foreign> {
         let mut found = Foreign { runtime, live: None, resident: 0, explained: vec![0; self.mappings] };
         for &(index, start, end) in self.parts {
             let mut at = start.next_multiple_of(step);

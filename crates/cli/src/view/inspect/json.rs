@@ -110,7 +110,8 @@ pub(crate) fn document(inspection: &Inspection) -> Value {
             "estimate": row == Row::Rounding,
         })
     };
-    let rows: Vec<Value> = Row::ALL.into_iter().filter(|row| xray.get(*row) > 0 || *row == Row::Unexplained).map(row).collect();
+    let rows: Vec<Value> =
+        Row::ALL.into_iter().filter(|row| xray.get(*row) > 0 || *row == Row::Unexplained).map(row).collect();
     json!({
         "schema_version": SCHEMA_VERSION,
         "brkmap_version": env!("CARGO_PKG_VERSION"),

@@ -180,7 +180,9 @@ fn problem(inspection: &Inspection, style: Style) -> Option<String> {
 }
 
 fn growth(inspection: &Inspection, style: Style) -> String {
-    let Some(growth) = &inspection.growth else { return entry(style, "growth", "one look only; see --over and --watch") };
+    let Some(growth) = &inspection.growth else {
+        return entry(style, "growth", "one look only; see --over and --watch");
+    };
     let rate = |bytes: i64| format!("{:+.1} MiB/min", growth.per_minute(bytes) / f64::from(1 << 20));
     let mut text = format!("live {}, resident {}, over {:.1} s", rate(growth.live), rate(growth.rss), growth.seconds);
     if growth.most.1 > 1 << 20 {
@@ -227,7 +229,8 @@ fn of_glibc(parameters: &Parameters) -> String {
         bytes => format!("{}K", bytes >> 10),
     };
     let dynamic = if parameters.is_dynamic { "moving" } else { "fixed" };
-    let arenas = if parameters.arena_max == 0 { String::new() } else { format!(", arenas <= {}", parameters.arena_max) };
+    let arenas =
+        if parameters.arena_max == 0 { String::new() } else { format!(", arenas <= {}", parameters.arena_max) };
     format!(
         "mmap from {} and trim from {} ({dynamic}), pad {}{arenas}",
         size(parameters.mmap_threshold),
