@@ -9,8 +9,9 @@ use std::collections::HashSet;
 
 /// Lists of sizes of 16-byte steps; behind them larger ones by their logarithm.
 const SMALL_LISTS: u64 = 64;
-/// Chunks that are looked at closely.
+/// Chunks that are looked at closely, and blocks on all their lists.
 const MOST: usize = 1 << 16;
+const MOST_BLOCKS: usize = 1 << 22;
 
 /// Heads of the lists of a cache: number of the list, first block.
 fn heads(layout: &Layout, bytes: &[u8]) -> Vec<(u64, u64)> {
@@ -44,8 +45,9 @@ pub(super) fn may_be_one(source: &mut Source<'_>, layout: &Layout, chunk: u64) -
 pub(super) fn take(source: &mut Source<'_>, found: &Found, candidates: &[u64], glibc: &mut Glibc) {
     source.refresh();
     let mut seen = HashSet::new();
+    let mut room = MOST_BLOCKS;
     for &chunk in candidates.iter().take(MOST) {
-        let Some(blocks) = blocks(source, found, chunk, glibc) else { continue };
+        let Some(blocks) = blocks(source, found, chunk, glibc, &mut room) else { continue };
         glibc.caches += 1;
         for (at, size) in blocks {
             let index = glibc.ranges.partition_point(|range| range.1 <= at);
@@ -67,7 +69,13 @@ pub(super) fn take(source: &mut Source<'_>, found: &Found, candidates: &[u64], g
 }
 
 /// Chunks in the lists of a cache, with their sizes. `None` if it is no cache, or changed too much while it was read.
-fn blocks(source: &mut Source<'_>, found: &Found, chunk: u64, glibc: &Glibc) -> Option<Vec<(u64, u64)>> {
+fn blocks(
+    source: &mut Source<'_>,
+    found: &Found,
+    chunk: u64,
+    glibc: &Glibc,
+    room: &mut usize,
+) -> Option<Vec<(u64, u64)>> {
     let layout = found.layout;
     let contents = source.slice(chunk + HEADER, (layout.cache_chunk() - HEADER) as usize)?.to_vec();
     let most = found.parameters.map_or(u64::from(u16::MAX), |parameters| parameters.cache_count.max(16));
@@ -76,6 +84,7 @@ fn blocks(source: &mut Source<'_>, found: &Found, chunk: u64, glibc: &Glibc) -> 
         let mut block = head;
         let mut length = 0;
         while block != 0 && length < most {
+            *room = room.checked_sub(1)?;
             let at = block.checked_sub(HEADER).filter(|at| at.is_multiple_of(16))?;
             let (word, raw) = source.pair(at + 8)?;
             let size = word & !7;

@@ -195,3 +195,19 @@ fn the_version_is_read_from_the_banner() {
     assert_eq!(version(b"GNU C Library ("), None);
     assert_eq!(version(b""), None);
 }
+
+#[test]
+fn a_heap_full_of_damage_is_given_up_in_time() {
+    let layout = &ALL[2];
+    let mut image = Image::new(layout, &[Piece::Used(0x80); 1900], &[]);
+    let mut at = HEAP + 0x290;
+    // Twenty chunks that follow each other, then one that does not, over and over.
+    while at + 0x80 * 21 < HEAP + HEAP_BYTES - 0x3000 {
+        image.words(at + 0x80 * 20 + 8, &[0xffff_ffff_ffff_0001]);
+        at += 0x80 * 21;
+    }
+    let glibc = read_image(&image, Some(36)).unwrap();
+    assert!(glibc.torn > 50 && glibc.torn <= 257, "{}", glibc.torn);
+    let figures = glibc.arenas[0].figures;
+    assert!(figures.unclear >= 0x80 * 50 && figures.live > 0x80 * 1000);
+}

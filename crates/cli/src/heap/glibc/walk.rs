@@ -22,7 +22,10 @@ const CHAIN: usize = 16;
 /// What is left of a segment behind its last chunk: two chunks that only mark the end.
 const FENCE: u64 = 64;
 /// Heaps of one arena.
-const MOST_HEAPS: usize = 1 << 16;
+const MOST_HEAPS: usize = 1 << 13;
+/// Torn places, after which the rest of a segment is not believed, and moves of a top that are followed.
+const MOST_TORN: u64 = 256;
+const MOST_MOVES: u32 = 64;
 
 /// Memory filled with chunks.
 #[derive(Clone, Copy, Debug)]
@@ -185,9 +188,11 @@ impl Walk<'_, '_> {
         let mut at = segment.first;
         // Start of the free chunks that end where we are.
         let mut run: Option<u64> = None;
+        let mut moves = 0;
         while at < segment.end {
             let mut place = self.place(at, &segment);
-            if matches!(place, Place::Top) && self.top_moved(&mut segment, arena, at) {
+            if matches!(place, Place::Top) && moves < MOST_MOVES && self.top_moved(&mut segment, arena, at) {
+                moves += 1;
                 place = self.place(at, &segment);
             }
             match place {
@@ -306,7 +311,8 @@ impl Walk<'_, '_> {
             self.account.unclear(at, segment.end);
             return segment.end;
         }
-        let next = self.resume(at, segment).unwrap_or(segment.end);
+        let is_hopeless = self.glibc.torn >= MOST_TORN;
+        let next = if is_hopeless { None } else { self.resume(at, segment) }.unwrap_or(segment.end);
         if is_fence {
             // Behind a fence on the break lies what the program itself got from `sbrk`.
             self.account.foreign(at, next);
