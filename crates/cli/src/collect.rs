@@ -13,10 +13,17 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
 /// Memory of a live process.
-struct ProcessMemory {
+pub(crate) struct ProcessMemory {
     tid: i32,
     /// The other way, for where `process_vm_readv` is forbidden (containers) but tracing is not.
     file: OnceCell<io::Result<File>>,
+}
+
+impl ProcessMemory {
+    /// Of the process of a thread.
+    pub(crate) fn new(tid: i32) -> ProcessMemory {
+        ProcessMemory { tid, file: OnceCell::new() }
+    }
 }
 
 impl Memory for ProcessMemory {
@@ -39,6 +46,24 @@ impl Memory for ProcessMemory {
         }
         Ok(())
     }
+
+    fn read_ranges(&self, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<()> {
+        let mut rest = out;
+        for part in ranges.chunks(os::MOST_RANGES) {
+            let (place, behind) = rest.split_at_mut(part.iter().map(|range| range.1).sum());
+            if os::read_process_ranges(self.tid, part, place).ok() != Some(place.len()) {
+                // One of them is not there, or this way is forbidden: one by one, with the reason.
+                let mut place = place;
+                for &(address, bytes) in part {
+                    let (one, others) = place.split_at_mut(bytes);
+                    self.read(address, one)?;
+                    place = others;
+                }
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
 }
 
 /// Remembers executables that were already inspected: a build runs the same compiler thousands of times.
@@ -47,7 +72,7 @@ pub(crate) struct Collector {
     executables: HashMap<(u64, u64, i64), Option<Executable>>,
 }
 
-fn text(pid: i32, file: &str) -> io::Result<String> {
+pub(crate) fn text(pid: i32, file: &str) -> io::Result<String> {
     fs::read(format!("/proc/{pid}/{file}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -101,7 +126,7 @@ impl Collector {
             named: Vec::new(),
             heap_error: None,
         };
-        let memory = ProcessMemory { tid, file: OnceCell::new() };
+        let memory = ProcessMemory::new(tid);
         let contents = heap::brkmap::read(&memory, &snapshot.mappings, &mut pagemap(tid));
         snapshot.heaps = contents.heaps;
         snapshot.named = contents.named;

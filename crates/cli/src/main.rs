@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   cli ──► cmd ──► trace ──► collect ──► proc, heap, elf      (facts)
-//!                     └──────────────────► model ──► view      (judgement, words)
+//!             │       └──────────────────► model ──► view      (judgement, words)
+//!             └───► look ──► collect, heap                     (facts of a process that was not started by us)
 //! ```
 //! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
 
@@ -12,6 +13,7 @@ mod collect;
 mod elf;
 mod embed;
 mod heap;
+mod look;
 mod model;
 mod os;
 mod proc;

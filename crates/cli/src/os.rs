@@ -205,6 +205,42 @@ pub(crate) fn read_process(pid: i32, address: u64, out: &mut [u8]) -> io::Result
     if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as usize) }
 }
 
+/// Most ranges that the kernel takes at once.
+pub(crate) const MOST_RANGES: usize = 1024;
+
+/// Copies several ranges of another process, one behind the other, into `out`; returns how many bytes came. `ranges` has
+/// at most [`MOST_RANGES`] entries, whose lengths sum to that of `out`.
+pub(crate) fn read_process_ranges(pid: i32, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
+    let range = |&(address, bytes): &(u64, usize)| libc::iovec { iov_base: address as *mut _, iov_len: bytes };
+    let remote: Vec<libc::iovec> = ranges.iter().map(range).collect();
+    // SAFETY: [valid-out-pointer] the local part is `out`; the remote parts are checked by the kernel.
+    let got = unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), remote.len() as libc::c_ulong, 0) };
+    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as usize) }
+}
+
+/// Asks the page table of the process behind an open `/proc/PID/pagemap` for its pages in a range: those with any of the
+/// categories `wanted`. Fills `out` with the start, the end and the categories of each stretch, and returns their number
+/// and the address up to which the kernel looked.
+pub(crate) fn scan_pagemap(
+    file: &std::fs::File,
+    range: (u64, u64),
+    wanted: u64,
+    out: &mut [[u64; 3]],
+) -> io::Result<(usize, u64)> {
+    use std::os::fd::AsRawFd;
+    /// `_IOWR('f', 16, struct pm_scan_arg)`: two directions, 96 bytes.
+    const PAGEMAP_SCAN: libc::c_ulong = 3 << 30 | 96 << 16 | (b'f' as libc::c_ulong) << 8 | 16;
+    // size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask,
+    // category_anyof_mask, return_mask
+    let (start, end) = range;
+    let mut argument =
+        [96, 0, start, end, 0, out.as_mut_ptr() as u64, out.len() as u64, 0, 0, 0, wanted, u64::MAX >> 56];
+    // SAFETY: [valid-out-pointer] the argument has the 96 bytes that the call's number names; `vec` is `out`.
+    let found = unsafe { libc::ioctl(file.as_raw_fd(), PAGEMAP_SCAN, argument.as_mut_ptr()) };
+    if found < 0 { Err(io::Error::last_os_error()) } else { Ok((found as usize, argument[4])) }
+}
+
 /// A file without a name that holds `bytes` and cannot be changed any more.
 pub(crate) fn sealed_memory_file(name: &std::ffi::CStr, bytes: &[u8]) -> io::Result<std::fs::File> {
     use std::io::Write;

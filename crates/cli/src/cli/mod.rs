@@ -1,5 +1,7 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod inspect;
+pub(crate) mod maps;
 pub(crate) mod run;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -12,7 +14,7 @@ pub(crate) const TOOL_FAILURE: u8 = 125;
 #[derive(Parser, Debug)]
 #[command(name = "brkmap", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "First steps:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py"
+    after_help = "First steps:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py\n  brkmap inspect PID"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -24,6 +26,10 @@ struct Arguments {
 pub(crate) enum Verb {
     /// Run a program and report at its end where its memory was
     Run(run::Arguments),
+    /// Look at a running process on any malloc: where its memory is, and what to do; it is not stopped or touched
+    Inspect(inspect::Arguments),
+    /// Show the address space of a running process as a picture; it is not stopped or touched
+    Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

@@ -1,8 +1,11 @@
 //! One file per verb.
 
 mod completions;
+mod inspect;
 mod lib_path;
+mod maps;
 mod run;
+mod target;
 mod use_;
 
 use crate::cli::{TOOL_FAILURE, Verb};
@@ -32,6 +35,8 @@ fn complain(message: &str) {
 pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments),
+        Verb::Inspect(arguments) => inspect::run(&arguments),
+        Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

@@ -1,6 +1,8 @@
 //! Reading malloc's own structures in another process.
 
 pub(crate) mod brkmap;
+pub(crate) mod glibc;
+pub(crate) mod runtime;
 
 use brkmap_wire::{Counter, Move};
 use std::io;
@@ -9,6 +11,17 @@ use std::io;
 pub(crate) trait Memory {
     /// Fills `out` from `address`; an error if any byte of it is not there.
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Fills `out` from several ranges, one behind the other; an error if any byte of them is not there.
+    fn read_ranges(&self, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<()> {
+        let mut rest = out;
+        for &(address, bytes) in ranges {
+            let (part, behind) = rest.split_at_mut(bytes);
+            self.read(address, part)?;
+            rest = behind;
+        }
+        Ok(())
+    }
 }
 
 /// OS pages that blocks of one size keep from going back.

@@ -3,11 +3,16 @@
 //! ```text
 //!   Snapshot (facts of one process) ──► Waterfall (bytes per reason) ──► Verdict (one sentence)
 //!                                 └──► InForce   (which malloc, or why not ours)
+//!   Look (a process that was not started by us) ──► Xray (bytes per reason) ──► Growth, Diagnosis (verdict, advice)
 //! ```
 
+pub(crate) mod diagnosis;
+pub(crate) mod growth;
 pub(crate) mod in_force;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;
+pub(crate) mod spans;
 pub(crate) mod verdict;
 pub(crate) mod waterfall;
+pub(crate) mod xray;

@@ -167,7 +167,7 @@ impl Waterfall {
 }
 
 /// What a mapping is for, as far as its name and neighbours tell.
-fn kind_of(mappings: &[Mapping], index: usize) -> Kind {
+pub(crate) fn kind_of(mappings: &[Mapping], index: usize) -> Kind {
     let mapping = &mappings[index];
     match mapping.name.as_str() {
         "[heap]" => return Kind::BreakHeap,

@@ -18,6 +18,10 @@ pub(crate) struct Mapping {
     pub(crate) rss: u64,
     /// Bytes in swap.
     pub(crate) swap: u64,
+    /// Resident bytes that the process gave back (`MADV_FREE`) and the kernel has not taken yet.
+    pub(crate) lazy_free: u64,
+    /// Resident bytes on huge pages.
+    pub(crate) huge: u64,
 }
 
 impl Mapping {
@@ -80,6 +84,8 @@ pub(crate) fn parse(text: &str) -> Vec<Mapping> {
             match key {
                 "Rss" => mapping.rss = kib_value(value).unwrap_or(0),
                 "Swap" => mapping.swap = kib_value(value).unwrap_or(0),
+                "LazyFree" => mapping.lazy_free = kib_value(value).unwrap_or(0),
+                "AnonHugePages" | "ShmemPmdMapped" | "FilePmdMapped" => mapping.huge += kib_value(value).unwrap_or(0),
                 _ => {}
             }
         } else if let Some(mapping) = header(line) {

@@ -1,6 +1,8 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
+pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod maps;
 mod policy;
 pub(crate) mod style;
 pub(crate) mod text;

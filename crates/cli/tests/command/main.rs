@@ -2,9 +2,11 @@
 
 mod facts;
 mod flow;
+mod inspect;
 mod named;
 mod policy;
 mod reasons;
+mod targets;
 mod terminal;
 
 use serde_json::Value;

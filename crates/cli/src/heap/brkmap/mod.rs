@@ -21,6 +21,7 @@ mod tests;
 use super::{Heap, Memory, NamedMemory};
 use crate::proc::smaps::Mapping;
 use reader::Reader;
+pub(crate) use reader::number;
 use std::fmt;
 use std::io;
 

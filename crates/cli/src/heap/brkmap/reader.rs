@@ -105,7 +105,7 @@ pub(super) fn half_at(bytes: &[u8], offset: usize) -> u32 {
 }
 
 /// Little-endian number of `size` bytes at an offset; 0 behind the end.
-pub(super) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
+pub(crate) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
     let end = offset.saturating_add(size);
     bytes.get(offset..end).map_or(0, |bytes| bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
 }

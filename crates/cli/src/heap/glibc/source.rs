@@ -1,0 +1,208 @@
+//! Memory of the other process: a window for walks, a few OS pages for lists. Only OS pages with contents are read, so
+//! that looking makes nothing resident.
+
+use crate::heap::Memory;
+use crate::proc::residency::{OS_PAGE, Residency};
+use crate::proc::smaps::Mapping;
+
+/// Bytes of the window.
+const WINDOW: u64 = 1 << 20;
+/// OS pages that are kept for lists; a power of two.
+const KEPT: usize = 8192;
+/// OS pages that are read together where a list goes through memory in order.
+const RUN: u64 = 16;
+
+/// An OS page and its contents, once there was one.
+type Kept = Option<(u64, Box<[u8; OS_PAGE as usize]>)>;
+
+fn empty() -> (u64, Box<[u8; OS_PAGE as usize]>) {
+    (u64::MAX, Box::new([0; OS_PAGE as usize]))
+}
+
+/// See the module.
+pub(super) struct Source<'a> {
+    memory: &'a dyn Memory,
+    pub(super) mappings: &'a [Mapping],
+    pub(super) residency: &'a Residency,
+    window_start: u64,
+    window: Vec<u8>,
+    scratch: Vec<u8>,
+    /// OS pages by their number modulo [`KEPT`].
+    kept: Vec<Kept>,
+    /// The OS page that was missing last.
+    missed: u64,
+    run: Vec<u8>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(memory: &'a dyn Memory, mappings: &'a [Mapping], residency: &'a Residency) -> Self {
+        let (window, scratch, kept, run) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Source { memory, mappings, residency, window_start: 0, window, scratch, kept, missed: 0, run }
+    }
+
+    /// Index of the mapping that holds an address.
+    pub(super) fn mapping_at(&self, address: u64) -> Option<usize> {
+        let index = self.mappings.partition_point(|mapping| mapping.end <= address);
+        self.mappings.get(index).is_some_and(|mapping| mapping.start <= address).then_some(index)
+    }
+
+    /// End of the readable and writable memory without a hole that holds an address; `None` where there is none.
+    pub(super) fn end_of_memory(&self, address: u64) -> Option<u64> {
+        let is_memory = |mapping: &Mapping| mapping.readable && mapping.writable;
+        let mut index = self.mapping_at(address)?;
+        let mut end = None;
+        while let Some(mapping) = self.mappings.get(index) {
+            if !is_memory(mapping) || end.is_some_and(|end| mapping.start != end) {
+                break;
+            }
+            end = Some(mapping.end);
+            index += 1;
+        }
+        end
+    }
+
+    /// Whether a chunk could lie at an address.
+    pub(super) fn is_chunk_address(&self, address: u64) -> bool {
+        address.is_multiple_of(16) && self.mapping_at(address).is_some_and(|index| self.mappings[index].writable)
+    }
+
+    /// Copies a range; what has no contents reads as zeros, and so does what cannot be read.
+    fn copy(&mut self, start: u64, end: u64, out: &mut Vec<u8>) {
+        out.clear();
+        out.resize((end - start) as usize, 0);
+        let mut ranges: Vec<(u64, usize)> = Vec::new();
+        for stretch in self.residency.within(start, end) {
+            match ranges.last_mut() {
+                Some((at, bytes)) if *at + *bytes as u64 == stretch.start => {
+                    *bytes += (stretch.end - stretch.start) as usize;
+                }
+                _ => ranges.push((stretch.start, (stretch.end - stretch.start) as usize)),
+            }
+        }
+        let at = |address: u64| (address - start) as usize;
+        if let [(address, bytes)] = ranges[..] {
+            let place = &mut out[at(address)..at(address) + bytes];
+            if self.memory.read(address, place).is_ok() {
+                return;
+            }
+        }
+        self.scratch.resize(ranges.iter().map(|range| range.1).sum(), 0);
+        if self.memory.read_ranges(&ranges, &mut self.scratch).is_ok() {
+            let mut from = 0;
+            for (address, bytes) in ranges {
+                out[at(address)..at(address) + bytes].copy_from_slice(&self.scratch[from..from + bytes]);
+                from += bytes;
+            }
+            return;
+        }
+        // Something went away meanwhile. What is still there is read piece by piece.
+        for (address, bytes) in ranges {
+            for page in (address..address + bytes as u64).step_by(OS_PAGE as usize) {
+                let end = (page + OS_PAGE).min(address + bytes as u64);
+                let place = &mut out[at(page)..at(end)];
+                if self.memory.read(page, place).is_err() {
+                    place.fill(0);
+                }
+            }
+        }
+    }
+
+    /// Copies a range of at most `limit` bytes into memory of its own.
+    pub(super) fn range(&mut self, start: u64, end: u64, limit: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.copy(start, end.clamp(start, start + limit), &mut out);
+        out
+    }
+
+    /// Forgets what was read: the next reads see the process as it is then.
+    pub(super) fn refresh(&mut self) {
+        self.window.clear();
+        self.kept.clear();
+    }
+
+    /// Memory from an address on, through the window.
+    pub(super) fn slice(&mut self, at: u64, bytes: usize) -> Option<&[u8]> {
+        let inside = |source: &Self| {
+            let offset = at.checked_sub(source.window_start)? as usize;
+            (offset.checked_add(bytes)? <= source.window.len()).then_some(offset)
+        };
+        let offset = match inside(self) {
+            Some(offset) => offset,
+            None => {
+                let start = at & !(OS_PAGE - 1);
+                let end = self.end_of_memory(at)?.min(start + WINDOW.max(bytes as u64 + OS_PAGE));
+                let mut window = std::mem::take(&mut self.window);
+                self.copy(start, end, &mut window);
+                (self.window, self.window_start) = (window, start);
+                inside(self)?
+            }
+        };
+        Some(&self.window[offset..offset + bytes])
+    }
+
+    /// A word, through the window.
+    pub(super) fn word(&mut self, at: u64) -> Option<u64> {
+        let bytes = self.slice(at, 8)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// Two words anywhere, through the OS pages kept for that. An address without contents has none.
+    pub(super) fn pair(&mut self, at: u64) -> Option<(u64, u64)> {
+        Some((self.distant(at)?, self.distant(at.checked_add(8)?)?))
+    }
+
+    /// A word anywhere.
+    pub(super) fn distant(&mut self, at: u64) -> Option<u64> {
+        if !at.is_multiple_of(8) {
+            return None;
+        }
+        let (page, offset) = (at / OS_PAGE, (at % OS_PAGE) as usize);
+        if self.kept.is_empty() {
+            self.kept.resize_with(KEPT, || None);
+        }
+        if self.kept[page as usize % KEPT].as_ref().is_none_or(|kept| kept.0 != page) {
+            if !self.residency.is_resident(at) {
+                return None;
+            }
+            // A list that goes through memory in order: its neighbours are next.
+            if page.abs_diff(std::mem::replace(&mut self.missed, page)) <= RUN {
+                self.keep_run(page / RUN * RUN);
+            } else {
+                let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+                slot.0 = u64::MAX;
+                self.memory.read(page * OS_PAGE, &mut slot.1[..]).ok()?;
+                slot.0 = page;
+            }
+        }
+        let slot = self.kept[page as usize % KEPT].as_ref()?;
+        // Of a run, what has no contents reads as zeros.
+        Some(u64::from_le_bytes(slot.1[offset..offset + 8].try_into().ok()?))
+    }
+
+    /// Keeps [`RUN`] OS pages from this one on.
+    fn keep_run(&mut self, first: u64) {
+        let mut run = std::mem::take(&mut self.run);
+        self.copy(first * OS_PAGE, (first + RUN) * OS_PAGE, &mut run);
+        for (page, bytes) in (first..).zip(run.chunks_exact(OS_PAGE as usize)) {
+            let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+            slot.0 = page;
+            slot.1.copy_from_slice(bytes);
+        }
+        self.run = run;
+    }
+
+    /// The first two words of each of several OS pages; zeros where they cannot be read.
+    pub(super) fn heads(&self, pages: &[u64]) -> Vec<(u64, u64)> {
+        let ranges: Vec<(u64, usize)> = pages.iter().map(|&page| (page, 16)).collect();
+        let mut bytes = vec![0; pages.len() * 16];
+        if self.memory.read_ranges(&ranges, &mut bytes).is_err() {
+            for (&page, place) in pages.iter().zip(bytes.chunks_exact_mut(16)) {
+                if self.memory.read(page, place).is_err() {
+                    place.fill(0);
+                }
+            }
+        }
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        bytes.chunks_exact(16).map(|pair| (word(&pair[..8]), word(&pair[8..]))).collect()
+    }
+}

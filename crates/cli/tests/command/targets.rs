@@ -1,0 +1,109 @@
+//! Processes to look at: `targets/sick.c` in one of its states, or another program that says "ready".
+
+use super::brkmap;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+/// Builds one of the programs of `targets`.
+pub(super) fn build(name: &str, output: &str, flags: &[&str]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("targets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/targets/{name}.c"));
+    let program = folder.join(output);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O1", "-w", "-pthread"]).args(flags).arg("-o").arg(&program).arg(source);
+    assert!(compiler.status().expect("a C compiler (cc) is needed").success());
+    program
+}
+
+/// The program that falls ill, built once.
+pub(super) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build("sick", "sick", &[]))
+}
+
+/// A process that ends with the test.
+pub(super) struct Target {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Target {
+    /// The program in a state.
+    pub(super) fn sick(state: &str) -> Target {
+        let mut command = Command::new(program());
+        command.arg(state);
+        if state == "caches" {
+            command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=60000");
+        }
+        Target::start(command)
+    }
+
+    /// Any program, once it has said so.
+    pub(super) fn start(mut command: Command) -> Target {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut target = Target { child, input, output };
+        let line = target.line();
+        assert!(line.starts_with("ready"), "{line}");
+        target
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    pub(super) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Sends a line; returns the numbers of the answer.
+    pub(super) fn ask(&mut self, question: &str) -> Vec<u64> {
+        // In one piece: the program takes what one read gives it for a line.
+        self.input.write_all(format!("{question}\n").as_bytes()).unwrap();
+        let line = self.line();
+        line.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// What brkmap sees, checked for what must always hold.
+    pub(super) fn inspect(&self, extra: &[&str]) -> Value {
+        let pid = self.pid();
+        let output = brkmap(&[&["inspect", &pid, "--json"][..], extra].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        checked(serde_json::from_slice(&output.stdout).unwrap())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A document whose rows sum to its RSS.
+pub(super) fn checked(document: Value) -> Value {
+    assert_eq!(document["schema_version"], 1);
+    let rows = document["waterfall"]["rows"].as_array().unwrap();
+    let sum: u64 = rows.iter().map(|row| row["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(document["waterfall"]["rss_bytes"], sum, "{document:#}");
+    assert_eq!(document["rss_bytes"], sum);
+    document
+}
+
+/// Bytes of a row; 0 if it is not there.
+pub(super) fn bytes(document: &Value, key: &str) -> u64 {
+    let rows = document["waterfall"]["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["key"] == key).map_or(0, |row| row["bytes"].as_u64().unwrap())
+}
