@@ -116,13 +116,17 @@ impl<P: Platform> Engine<P> {
     /// Keeps a mapping that was just freed and is out of the map. `false`: it is to be unmapped.
     pub(crate) fn keep_mapping(&self, page: &PageMeta, start: usize, bytes: usize, requested: usize) -> bool {
         let chunk = policy::chunk(requested, self.os_page.load(Relaxed));
-        if chunk < self.tunables.mmap_threshold.load(Relaxed) || !self.may_keep() {
+        if chunk < self.tunables.mmap_threshold.load(Relaxed) || self.tunables.fixed.load(Relaxed) != 0 {
+            return false;
+        }
+        // The first of its size goes, before anything else is asked: one call, as people who trace a program expect.
+        if !self.with_spans(|spans| spans.kept.note_freed(bytes)) || !self.may_keep() {
             return false;
         }
         let kept = self.with_spans(|spans| {
             let live = self.counter(Counter::UsedSliceBytes) + self.counter(Counter::DirectLiveBytes);
             let budget = policy::kept_budget(live as usize);
-            if !spans.kept.note_freed(bytes) || bytes > budget {
+            if bytes > budget {
                 return false;
             }
             while spans.kept.is_full() || spans.kept.bytes + bytes > budget {
@@ -142,7 +146,7 @@ impl<P: Platform> Engine<P> {
 
     /// May mappings be kept at all?
     fn may_keep(&self) -> bool {
-        self.tunables.fixed.load(Relaxed) == 0 && self.perturb.load(Relaxed) == 0 && self.has_helper()
+        self.perturb.load(Relaxed) == 0 && self.has_helper()
     }
 
     /// A kept mapping of `bytes` bytes for a block that is aligned to `align` and need not be zero. None fits, and the block
