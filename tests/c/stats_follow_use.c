@@ -3,7 +3,7 @@
  * source: brkmap.h, docs/STATISTICS.md
  * glibc: exempt (functions of brkmap's own)
  * ways: preload linked thread
- * env: BRKMAP_BACKGROUND=off BRKMAP_PURGE_DELAY_MS=3600000
+ * env: BRKMAP_BACKGROUND=off BRKMAP_PURGE_DELAY_MS=3600000 BRKMAP_THP=off
  */
 #include "api.h"
 

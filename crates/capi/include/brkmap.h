@@ -164,8 +164,9 @@ BRKMAP_API void brkmap_stats_print(void (*write)(void *arg, const char *part), v
  *   stats.heap.<i>.blocks         number: live blocks in them, how many
  *   stats.heap.<i>.live           number: bytes of live blocks in them
  *   stats.heap.<i>.thread_cache   number: bytes of free blocks of them that threads keep
- *   stats.calls.CALL              number: system calls made: brk, mmap, munmap, mremap, madvise, process_madvise, mincore, futex, sched_yield,
- *                                 prctl, clone, clock_gettime, getpid, gettid, write, other
+ *   stats.calls.CALL              number: system calls made: brk, mmap, munmap, mremap, madvise, process_madvise, mincore,
+ *                                 futex, sched_yield, prctl, clone, clock_gettime, getpid, gettid, write, openat, read,
+ *                                 close, other
  *   stats.refused.CALL            number: those of them that were answered with an error
  *   stats.counters.NAME           number: what the calls were for, in numbers and bytes; the names are in `names`
  */

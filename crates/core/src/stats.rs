@@ -169,6 +169,8 @@ impl<P: Platform> Engine<P> {
                 self.retire_all(heap);
             });
         }
+        // First, or whoever allocates meanwhile touches a huge page where memory just went.
+        self.with_spans(|spans| self.end_growth(spans));
         let inside = if self.can_return() { self.look_over(Effort::All(rule)).returned } else { 0 };
         inside + self.give_back_all(pad, rule) > 0
     }
