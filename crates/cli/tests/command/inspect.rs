@@ -132,6 +132,23 @@ fn a_dying_process_ends_the_look_and_nothing_else() {
 }
 
 #[test]
+fn a_process_that_replaces_its_program_is_never_mixed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("again");
+    std::fs::write(&script, "#!/bin/sh\n[ \"$1\" ] || echo ready\nexec \"$0\" again\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let target = Target::start(Command::new(&script));
+    for _ in 0..10 {
+        let ended = output(&["inspect", &target.pid(), "--json", "--over", "0"]);
+        match ended.status.code() {
+            Some(0) => drop(checked(serde_json::from_slice(&ended.stdout).unwrap())),
+            Some(3 | 5) => assert!(ended.stdout.is_empty()),
+            other => panic!("{other:?}: {}", stderr(&ended)),
+        }
+    }
+}
+
+#[test]
 fn reports_fit_the_screen() {
     let folder = tempfile::tempdir().unwrap();
     for state in ["leak", "arenas", "fragmented", "lazy", "file"] {
