@@ -106,6 +106,8 @@ fn a_stopped_process_is_read_and_stays_stopped() {
 #[test]
 fn busy_processes_are_read_and_add_up() {
     let target = Target::sick("busy");
+    // Its threads have their arenas by then.
+    std::thread::sleep(Duration::from_secs(1));
     for _ in 0..10 {
         let document = target.inspect(&["--over", "0"]);
         let unexplained = bytes(&document, "unexplained");
