@@ -11,7 +11,7 @@ use crate::os;
 use crate::proc::cgroup::{self, Limit};
 use crate::proc::pagemap;
 use crate::proc::residency::{OS_PAGE, Residency, Stretch, category};
-use crate::proc::smaps::Mapping;
+use crate::proc::smaps::{self, Mapping};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -51,8 +51,26 @@ const MOST_PROGRAM: u64 = 256 << 20;
 /// Anonymous memory without an owner from which such a search is worth it.
 const WORTH: u64 = 4 << 20;
 
+/// Looks before a process that keeps replacing its program is given up.
+const TRIES: u32 = 3;
+
 /// Takes a look.
 pub(crate) fn look(pid: i32, collector: &mut Collector) -> Result<Look, Refusal> {
+    for _ in 0..TRIES {
+        let look = attempt(pid, collector)?;
+        // A process that ended or replaced its program meanwhile left us with pieces of two.
+        let maps = collect::text(pid, "maps").unwrap_or_default();
+        let first = smaps::parse(maps.lines().next().unwrap_or_default());
+        match (first.first(), look.snapshot.mappings.first()) {
+            (None, _) => return Err(Refusal::Gone(format!("process {pid} ended during the look"))),
+            (Some(now), Some(then)) if (now.start, &now.name) == (then.start, &then.name) => return Ok(look),
+            _ => {}
+        }
+    }
+    Err(Refusal::Unreadable(format!("process {pid} replaces its program faster than it can be read")))
+}
+
+fn attempt(pid: i32, collector: &mut Collector) -> Result<Look, Refusal> {
     let at = Instant::now();
     let snapshot = collector.snapshot(pid).map_err(|error| refusal(pid, &error))?;
     if !snapshot.status.has_memory || snapshot.mappings.is_empty() {
@@ -72,11 +90,6 @@ pub(crate) fn look(pid: i32, collector: &mut Collector) -> Result<Look, Refusal>
     }
     let zeros_on_huge = zeros_on_huge(&memory, &snapshot.mappings, &residency);
     let (settings, limit) = (settings(pid), limit(pid));
-    // A process that ended or replaced itself meanwhile left us with pieces of two.
-    match collect::text(pid, "maps") {
-        Ok(maps) if !maps.is_empty() => {}
-        _ => return Err(Refusal::Gone(format!("process {pid} ended during the look"))),
-    }
     Ok(Look { at, snapshot, residency, glibc, foreign, runtimes, settings, limit, zeros_on_huge })
 }
 

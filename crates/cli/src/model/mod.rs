@@ -6,6 +6,7 @@
 //!   Look (a process that was not started by us) ──► Xray (bytes per reason) ──► Growth, Diagnosis (verdict, advice)
 //! ```
 
+pub(crate) mod advice;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
 pub(crate) mod in_force;

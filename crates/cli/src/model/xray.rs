@@ -218,6 +218,10 @@ impl Xray {
             let row = match waterfall::kind_of(mappings, index) {
                 _ if is_cut => Row::Unexplained,
                 waterfall::Kind::BreakHeap if is_refused => Row::Unexplained,
+                // Another malloc may take its memory from the break (tcmalloc does).
+                waterfall::Kind::BreakHeap if by_glibc == 0 && self.rest.is_some_and(Runtime::is_malloc) => {
+                    Row::Runtime
+                }
                 waterfall::Kind::BreakHeap => Row::BreakHeap,
                 waterfall::Kind::Anonymous if is_refused => Row::Unexplained,
                 waterfall::Kind::Anonymous if self.rest.is_some() => Row::Runtime,

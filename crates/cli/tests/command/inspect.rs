@@ -106,6 +106,8 @@ fn a_stopped_process_is_read_and_stays_stopped() {
 #[test]
 fn busy_processes_are_read_and_add_up() {
     let target = Target::sick("busy");
+    // Its threads have their arenas by then.
+    std::thread::sleep(Duration::from_secs(1));
     for _ in 0..10 {
         let document = target.inspect(&["--over", "0"]);
         let unexplained = bytes(&document, "unexplained");
@@ -128,6 +130,23 @@ fn a_dying_process_ends_the_look_and_nothing_else() {
         assert!([0, 3, 5].contains(&code), "{code}: {}", stderr(&ended));
         assert!(!stderr(&ended).contains("panicked"), "{}", stderr(&ended));
         assert_eq!(ended.stdout.is_empty(), code != 0);
+    }
+}
+
+#[test]
+fn a_process_that_replaces_its_program_is_never_mixed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("again");
+    std::fs::write(&script, "#!/bin/sh\n[ \"$1\" ] || echo ready\nexec \"$0\" again\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let target = Target::start(Command::new(&script));
+    for _ in 0..10 {
+        let ended = output(&["inspect", &target.pid(), "--json", "--over", "0"]);
+        match ended.status.code() {
+            Some(0) => drop(checked(serde_json::from_slice(&ended.stdout).unwrap())),
+            Some(3 | 5) => assert!(ended.stdout.is_empty()),
+            other => panic!("{other:?}: {}", stderr(&ended)),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::proc::smaps::Mapping;
 const LARGEST_DATA: u64 = 16 << 20;
 /// So many bins of an arena are empty at least. A heap with chunks of 120 distant sizes has not been seen.
 const EMPTY_BINS: u64 = 8;
+/// Times that a process is searched.
+const TRIES: usize = 4;
 /// More arenas than this are none.
 const MOST_ARENAS: usize = 16384;
 
@@ -50,8 +52,18 @@ pub(crate) fn is_glibc(mapping: &Mapping) -> bool {
     mapping.inode != 0 && (name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so")))
 }
 
-/// Searches all layouts that may be the right one.
+/// Searches all layouts that may be the right one. A bin or the ring may be in the middle of a change: then again.
 pub(super) fn find(source: &mut Source<'_>, version: Option<u16>) -> Outcome {
+    for _ in 1..TRIES {
+        match attempt(source, version) {
+            Outcome::Found(found) => return Outcome::Found(found),
+            _ => source.refresh(),
+        }
+    }
+    attempt(source, version)
+}
+
+fn attempt(source: &mut Source<'_>, version: Option<u16>) -> Outcome {
     let data = data(source);
     let candidates = Layout::candidates(version);
     let mut without_parameters = None;
@@ -144,6 +156,10 @@ fn ring(source: &mut Source<'_>, main: u64, layout: &Layout) -> Option<Vec<Arena
     let mut next = source.word(main + layout.next)?;
     while next != main {
         let heap = next & !(HEAP_SPAN - 1);
+        if next == heap + layout.heap_info && !source.residency.is_resident(heap) {
+            // Made after the page table was read: nothing of it is in this look.
+            break;
+        }
         let is_arena = next == heap + layout.heap_info && source.distant(heap)? == next;
         if !is_arena || all.len() >= MOST_ARENAS {
             return None;

@@ -2,7 +2,7 @@
 
 use super::Inspection;
 use crate::heap::glibc::{Arena, Figures, Glibc};
-use crate::model::diagnosis::Mark;
+use crate::model::advice::Mark;
 use crate::model::xray::Row;
 use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use super::Inspection;
 use crate::heap::glibc::{Glibc, Parameters};
-use crate::model::diagnosis::{Advice, Class, Confidence};
+use crate::model::advice::Advice;
+use crate::model::diagnosis::{Class, Confidence};
 use crate::model::verdict::mib;
 use crate::model::xray::Row;
 use crate::view::style::{Ink, Style};
@@ -183,10 +184,11 @@ fn growth(inspection: &Inspection, style: Style) -> String {
     let Some(growth) = &inspection.growth else {
         return entry(style, "growth", "one look only; see --over and --watch");
     };
-    let rate = |bytes: i64| format!("{:+.1} MiB/min", growth.per_minute(bytes) / f64::from(1 << 20));
-    let mut text = format!("live {}, resident {}, over {:.1} s", rate(growth.live), rate(growth.rss), growth.seconds);
+    let rate = |bytes: i64| format!("{:+.1}", growth.per_minute(bytes) / f64::from(1 << 20));
+    let (live, rss) = (rate(growth.live), rate(growth.rss));
+    let mut text = format!("live {live}, resident {rss} MiB/min over {:.1} s", growth.seconds);
     if growth.most.1 > 1 << 20 {
-        text += &format!("; most: {}", inspection.xray.label(growth.most.0));
+        text += &format!(", most in {}", inspection.xray.label(growth.most.0));
     }
     entry(style, "growth", &text)
 }
