@@ -6,7 +6,7 @@
  */
 #include "env_run.h"
 
-enum { BLOCKS = 64000, SMALL = 4000 };
+enum { BLOCKS = 64000, SMALL = 24000 };
 static unsigned char *blocks[BLOCKS];
 
 /* Is any mapping of this process to be made of huge pages? Read without allocating. */

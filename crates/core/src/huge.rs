@@ -2,8 +2,9 @@
 //!
 //! One fault makes 2 MiB resident, so huge pages are asked for only where the memory will be used up soon: not while the heap
 //! is small, and only in what a source has just grown by, of which the store hands out the lowest slices first; not for a
-//! block that is as large as a chunk and a good part of the heap, of which the program may touch a little here and there. When memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel
-//! (khugepaged) would fill the holes again. Huge pages that are there stay huge where no hole is.
+//! block that is as large as a chunk and a good part of the heap, of which the program may touch a little here and there. When
+//! memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel (khugepaged)
+//! would fill the holes again. Huge pages that are there stay huge where no hole is.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 
@@ -15,8 +16,9 @@ use crate::spans::Spans;
 
 /// Bytes of a huge page.
 pub(crate) const CHUNK: usize = 2 << 20;
-/// No huge pages for a heap that uses less than this.
-const LEAST: usize = 8 << 20;
+/// No huge pages for a heap that uses less than this: the last one that growth touches may be almost empty, and 2 MiB are a
+/// fifth of a heap of 10 MiB.
+const LEAST: usize = 32 << 20;
 
 impl<P: Platform> Engine<P> {
     /// Shall what is added now, for a block or page of `need` bytes, be made of huge pages?

@@ -147,7 +147,7 @@ fn huge_pages_are_asked_for_while_a_heap_that_is_not_small_grows() {
     on_large_stack(|| {
         for (options, wanted) in [("thp:on", true), ("thp:off", false), ("thp:auto", true), ("", true)] {
             let bench = Bench::new(options);
-            let small: Vec<_> = (0..7 << 10).map(|_| bench.take(1000)).collect();
+            let small: Vec<_> = (0..28 << 10).map(|_| bench.take(1000)).collect();
             assert_eq!(bench.sim().huge_bytes(), 0, "{options}: a small heap");
             // Below the threshold of a mapping, and as large as a chunk: it may be sparse.
             bench.0.set_mmap_threshold(64 << 20);
