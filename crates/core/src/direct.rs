@@ -166,6 +166,9 @@ impl<P: Platform> Engine<P> {
         if new > old && !self.has_room(new - old) {
             return null_mut();
         }
+        if new > old && self.counter(Counter::KeptLiveBytes) != 0 {
+            self.with_spans(|spans| self.yield_kept(spans, new));
+        }
         let Some(start) = NonNull::new(pointer) else { return null_mut() };
         // The block may land where no leaf is, and then it must not be the leaf that memory is missing for.
         if may == Move::Allowed && !self.with_spans(|spans| self.ensure_spare_leaf(spans)) {

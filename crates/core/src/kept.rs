@@ -29,6 +29,8 @@ use crate::spans::Spans;
 const ROOM: usize = 4;
 /// Sizes that are remembered as freed before.
 const SIZES: usize = 16;
+/// What is kept goes for a mapping of at least this part of it: a block that grows step by step shall not grow beside it.
+const YIELDS_FROM: usize = 64;
 /// Looks after which a mapping that nobody asked for goes.
 const LOOKS: u8 = 2;
 
@@ -159,9 +161,7 @@ impl<P: Platform> Engine<P> {
         self.with_spans(|spans| {
             let found = if fill == Fill::Any { spans.kept.find(bytes, align) } else { None };
             let Some(index) = found else {
-                if bytes >= kept / 8 {
-                    self.release_kept(spans, Which::All);
-                }
+                self.yield_kept(spans, bytes);
                 return None;
             };
             let entry = spans.kept.remove(index);
@@ -170,6 +170,13 @@ impl<P: Platform> Engine<P> {
             self.count(Counter::KeptReused, 1);
             NonNull::new(with_exposed_provenance_mut(entry.start))
         })
+    }
+
+    /// A mapping of `bytes` bytes comes that no kept one serves, made or grown: where they are of a size with it, they go.
+    pub(crate) fn yield_kept(&self, spans: &mut Spans, bytes: usize) {
+        if spans.kept.bytes != 0 && bytes >= spans.kept.bytes / YIELDS_FROM {
+            self.release_kept(spans, Which::All);
+        }
     }
 
     /// Unmaps kept mappings; how many bytes went.

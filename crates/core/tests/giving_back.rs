@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod platform;
 
-use brkmap_core::Engine;
+use brkmap_core::{Engine, Request};
 use std::sync::atomic::Ordering::Relaxed;
 
 use brkmap_sys::sim::{Call, Config, Fault, Purging, Sim};
@@ -19,6 +19,8 @@ fn on(config: Config, test: impl FnOnce(&Engine<Stage>, &Sim) + Send) {
             let engine = Stage::engine(sim.clone());
             engine.platform().play(0, platform::main_thread(&sim));
             test(&engine, &sim);
+            // The thread that stands in for the helper may be at its end only now.
+            engine.stop_helper();
         };
         let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, run).expect("a thread");
         if let Err(panic) = thread.join() {
@@ -140,6 +142,26 @@ fn the_first_large_block_goes_back_at_once_and_later_ones_are_kept() {
         assert_eq!(large_round(engine, sim), (1, 0));
         assert!(engine.trim(0));
         assert_eq!(engine.counter(Counter::KeptLiveBytes), 0);
+    });
+}
+
+#[test]
+fn a_block_does_not_grow_beside_what_is_kept() {
+    on(Config::linux(4), |engine, sim| {
+        with_helper(engine);
+        (0..2).for_each(|_| _ = large_round(engine, sim));
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), LARGE as u64);
+        let mut block = engine.allocate(256 << 10);
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), LARGE as u64, "small beside it");
+        for bytes in [512 << 10, 1 << 20] {
+            // SAFETY: a live block, given up for the next one
+            block = unsafe { engine.reallocate(block, Request::plain(bytes).unwrap()) };
+            assert!(!block.is_null());
+        }
+        assert_eq!(engine.counter(Counter::KeptLiveBytes), 0, "it would be resident beside the growing one");
+        engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+        // SAFETY: a live block
+        unsafe { engine.free(block) };
     });
 }
 
