@@ -1,7 +1,7 @@
 //! malloc.
 //!
 //! ```text
-//!   allocate ── ≤ 8 KiB ──► allocate_class ── list ──────────────────► pop, mark LIVE
+//!   allocate ── ≤ 8 KiB ──► allocate_from ─── list ──────────────────► pop, mark LIVE
 //!      │                          └─ empty: the page's freed blocks ─► pop, mark LIVE
 //!      │                                └─ none: allocate_slow ──────► refill (refill.rs)
 //!      └─ more ──► allocate_more ─► medium class │ run of slices │ direct mapping (direct.rs)
