@@ -14,6 +14,7 @@ mod elf;
 mod embed;
 mod heap;
 mod look;
+mod machine;
 mod model;
 mod os;
 mod proc;

@@ -4,6 +4,7 @@ mod completions;
 mod inspect;
 mod lib_path;
 mod maps;
+mod page;
 mod run;
 mod target;
 mod use_;

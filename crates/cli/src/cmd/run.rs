@@ -1,14 +1,16 @@
 //! `brkmap run`.
 
 use super::Failure;
+use super::page::{PageFile, create};
 use crate::cli::run::{Alloc, Arguments};
 use crate::embed::{self, Library};
+use crate::machine;
 use crate::model::in_force::Wanted;
 use crate::trace::{self, Program};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
-use crate::view::{Report, json, text};
+use crate::view::{Report, html, json, text};
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     // `preload` holds the library open where it is a file in memory, until the report is written.
     let path = preload.as_ref().map(Preload::path);
     let output = arguments.output.as_deref().map(|path| create(path, arguments.force)).transpose()?;
+    let page = arguments.html.as_deref().map(|path| PageFile::open(path, arguments.force)).transpose()?;
     let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
     let no_trace = no_trace(&arguments);
@@ -29,11 +32,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     }
     let status = run.outcome.status();
     let report = report(&arguments.command, wanted, run);
+    // The program's own status says more than ours, unless it says that all is well.
+    let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
+    if let Some(Err(failure)) = page.map(|page| write_page(&report, page)) {
+        super::complain(&failure.message);
+        return Ok(failed);
+    }
     if let Err(error) = write(&report, &arguments, output) {
         let place = arguments.output.as_ref().map_or("standard error".into(), |path| path.display().to_string());
         super::complain(&format!("cannot write the report to {place}: {error}"));
-        // The program's own status says more than ours, unless it says that all is well.
-        return Ok(if status == 0 { crate::cli::TOOL_FAILURE } else { status });
+        return Ok(failed);
     }
     Ok(status)
 }
@@ -87,20 +95,6 @@ pub(super) fn environment(preload: Option<&Path>) -> Vec<(OsString, OsString)> {
     all
 }
 
-fn create(path: &Path, force: bool) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    options.open(path).map_err(|error| {
-        let remedy = if error.kind() == io::ErrorKind::AlreadyExists { "; use --force to replace it" } else { "" };
-        Failure::tool(format!("cannot create {}: {error}{remedy}", path.display()))
-    })
-}
-
 /// Why not to trace. A program that changes user loses that right under a tracer without privileges.
 fn no_trace(arguments: &Arguments) -> Option<String> {
     if arguments.no_trace {
@@ -149,6 +143,11 @@ fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
         others,
         not_kept: run.not_kept,
     }
+}
+
+fn write_page(report: &Report, mut page: PageFile) -> Result<(), Failure> {
+    let data = json::document(report, crate::os::ticks_per_second());
+    page.write(&html::run(report, &machine::look(None), &data))
 }
 
 fn write(report: &Report, arguments: &Arguments, output: Option<File>) -> io::Result<()> {

@@ -10,6 +10,8 @@ pub(crate) mod advice;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
 pub(crate) mod in_force;
+pub(crate) mod kernel_calls;
+pub(crate) mod machine;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;

@@ -35,8 +35,8 @@ impl Sizes {
         }
     }
 
-    /// The class with the most bytes: chunk sizes from and to, how many, bytes.
-    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+    /// The classes that have chunks, by size: chunk sizes from and to, how many, bytes.
+    pub(crate) fn classes(&self) -> Vec<(u64, u64, u64, u64)> {
         let equal = |(index, &count): (usize, &u64)| {
             let size = index as u64 * 16;
             (size, size, count, count * size)
@@ -44,7 +44,12 @@ impl Sizes {
         let similar = |(log, &(count, bytes)): (usize, &(u64, u64))| (1 << log, u64::MAX >> (63 - log), count, bytes);
         let small = self.small.iter().enumerate().map(equal);
         let large = self.large.iter().enumerate().map(similar);
-        small.chain(large).filter(|class| class.2 > 0).max_by_key(|class| class.3)
+        small.chain(large).filter(|class| class.2 > 0).collect()
+    }
+
+    /// The class with the most bytes.
+    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+        self.classes().into_iter().max_by_key(|class| class.3)
     }
 }
 
