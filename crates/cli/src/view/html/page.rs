@@ -137,36 +137,38 @@ fn shortened(data: &Value) -> (Value, usize) {
     (data, left_out)
 }
 
-/// A value without what does not fit any more. Lists have what matters most first.
+/// A value without the entries of lists that do not fit any more: whole ones go, so that what stays is true by itself. Lists
+/// have what matters most first.
 fn cut(value: &Value, room: &mut usize, left_out: &mut usize) -> Value {
     match value {
         Value::Array(all) => {
-            let mut kept = Vec::new();
-            for item in all {
-                if *room == 0 {
-                    *left_out += 1;
-                } else {
-                    kept.push(cut(item, room, left_out));
+            let mut kept: Vec<Value> = Vec::new();
+            for item in all.iter().map(shorter) {
+                let size = item.to_string().len() + 1;
+                if size > *room {
+                    break;
                 }
+                *room -= size;
+                kept.push(item);
             }
+            *left_out += all.len() - kept.len();
             Value::Array(kept)
         }
         Value::Object(all) => {
-            let mut part = |(key, value): (&String, &Value)| {
-                *room = room.saturating_sub(key.len() + 4);
-                (key.clone(), cut(value, room, left_out))
-            };
-            Value::Object(all.iter().map(&mut part).collect())
+            let part = |(key, value): (&String, &Value)| (key.clone(), cut(value, room, left_out));
+            Value::Object(all.iter().map(part).collect())
         }
-        Value::String(text) => {
-            let text = crate::view::cut(text, LONGEST_TEXT);
-            *room = room.saturating_sub(text.len() + 3);
-            Value::String(text)
-        }
-        value => {
-            *room = room.saturating_sub(12);
-            value.clone()
-        }
+        value => shorter(value),
+    }
+}
+
+/// A value with the beginnings of its long texts.
+fn shorter(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(crate::view::cut(text, LONGEST_TEXT)),
+        Value::Array(all) => Value::Array(all.iter().map(shorter).collect()),
+        Value::Object(all) => Value::Object(all.iter().map(|(key, value)| (key.clone(), shorter(value))).collect()),
+        value => value.clone(),
     }
 }
 
@@ -204,15 +206,17 @@ mod tests {
     #[test]
     fn data_that_is_too_much_is_shortened_and_says_so() {
         let process = json!({ "command": "x".repeat(1000) });
-        let many = json!({ "wall_us": 1, "processes": vec![process; 5000] });
+        let many = json!({ "z": 7, "processes": vec![process; 5000] });
         let long = json!({ "command": vec!["<".repeat(100_000); 40] });
-        for data in [many, long] {
-            let text = page(&data);
+        for data in [&many, &long] {
+            let text = page(data);
             assert!(text.len() < 2 << 20, "{}", text.len());
             assert!(text.contains("are left out here"), "{}", &text[..5000]);
         }
-        let (short, left_out) = shortened(&json!({ "processes": vec!["y".repeat(1000); 5000], "z": 7 }));
-        assert_eq!(short["processes"].as_array().unwrap().len() + left_out, 5000);
+        let (short, left_out) = shortened(&many);
+        let kept = short["processes"].as_array().unwrap();
+        assert_eq!(kept.len() + left_out, 5000);
+        assert!(kept.iter().all(|one| one == &many["processes"][0]), "what stays is whole");
         assert_eq!((&short["entries_left_out"], &short["z"]), (&json!(left_out), &json!(7)));
         assert_eq!(shortened(&json!({ "processes": [1] })), (json!({ "processes": [1] }), 0));
     }

@@ -104,6 +104,11 @@ fn verdict(report: &Report) -> Element {
         });
     };
     let verdict = judge(&main.waterfall, &main.in_force);
+    let mut text = verdict.text;
+    // A compiler driver or a shell script is small itself; what it started may not be.
+    if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
+        text += &format!("; its child {} reached {}", short_command(child, 40), mib(child.peak_rss));
+    }
     let bars = waterfall::of_waterfall(&main.waterfall);
     let get = |kind| main.waterfall.get(kind);
     let known = |bytes: u64| main.waterfall.ours.then_some(bytes);
@@ -116,7 +121,7 @@ fn verdict(report: &Report) -> Element {
     let (remedies, warnings) = (Vec::new(), warnings(report));
     card::section(&Card {
         class: verdict.class.key(),
-        text: &verdict.text,
+        text: &text,
         evidence: None,
         figures,
         remedies,
