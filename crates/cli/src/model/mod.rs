@@ -9,9 +9,11 @@
 pub(crate) mod advice;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
+pub(crate) mod heat;
 pub(crate) mod in_force;
 pub(crate) mod kernel_calls;
 pub(crate) mod machine;
+pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;
