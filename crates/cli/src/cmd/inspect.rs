@@ -4,6 +4,7 @@ use super::page::PageFile;
 use super::{Failure, target};
 use crate::cli::inspect::Arguments;
 use crate::collect::Collector;
+use crate::heap::occupancy::Detail;
 use crate::look::{self, Look, Refusal};
 use crate::machine;
 use crate::model::growth::{Growth, Sample};
@@ -39,7 +40,9 @@ struct Series {
 impl Series {
     fn new(pid: i32, page: Option<PageFile>) -> Series {
         let (begin, took, timeline) = (Instant::now(), Duration::ZERO, Timeline::default());
-        Series { pid, collector: Collector::default(), begin, samples: Vec::new(), timeline, page, took }
+        // The page shows how full each OS page is; the other reports do with sums.
+        let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
+        Series { pid, collector: Collector::with(detail), begin, samples: Vec::new(), timeline, page, took }
     }
 
     fn look(&mut self) -> Result<Inspection, Refusal> {

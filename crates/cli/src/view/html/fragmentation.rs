@@ -4,7 +4,10 @@ use super::markup::{Element, element, of_class};
 use super::table::{Column, folded, mebibytes, mib, number, percent, size, table};
 use crate::heap::Pin;
 use crate::heap::glibc::{Arena, Glibc};
+use crate::heap::occupancy::Holder;
+use crate::model::heat::{Heat, Level, Share};
 use crate::model::policy::{Policy, Returned, Threshold, When};
+use crate::proc::residency::OS_PAGE;
 
 /// Rows of a table.
 const ROWS: usize = 60;
@@ -121,7 +124,53 @@ fn bars(caption: &str, name: &str, heads: &[&str], rows: Vec<(String, Vec<String
         .child(element("tbody").with("role", "rowgroup").children(shown.into_iter().map(row)))
 }
 
-/// Of brkmap's own heaps.
+/// How full the OS pages of all heaps are, and which sizes of block keep the sparse ones.
+pub(super) fn of_pages(heat: &Heat) -> Vec<Element> {
+    let heads = [
+        ("how full", Column::Text),
+        ("OS pages", Column::Number),
+        ("resident, MiB", Column::Number),
+        ("live, MiB", Column::Number),
+    ];
+    let level = |(level, share): (&Level, &Share)| {
+        let resident = share.os_pages * OS_PAGE;
+        vec![level.label().to_owned(), number(share.os_pages), mebibytes(resident), mebibytes(share.live)]
+    };
+    let levels = Level::RESIDENT.iter().zip(&heat.shares).rev().map(level);
+    let caption =
+        format!("resident OS pages of malloc's heaps; {} are on those with live and free bytes", mib(heat.sparse()));
+    let mut all = vec![element("h3").text("How full OS pages are"), table(&caption, &heads, levels)];
+    if heat.is_cut {
+        all.push(
+            of_class("p", "warn")
+                .text("The heap is too large for a record of every OS page: the end of it is missing here."),
+        );
+    }
+    if !heat.holders.is_empty() {
+        all.push(element("h3").text("Blocks that keep OS pages from going back"));
+        all.push(holders(&heat.holders));
+    }
+    all
+}
+
+fn holders(holders: &[Holder]) -> Element {
+    let row = |holder: &Holder| {
+        let name = if holder.from == holder.to {
+            size(holder.from)
+        } else {
+            format!("{} – {}", size(holder.from), size(holder.to))
+        };
+        let figures = [holder.live_blocks, holder.os_pages, holder.alone].map(number);
+        let back = holder.would_return();
+        (name, figures.into_iter().chain([mebibytes(back)]).collect(), back)
+    };
+    let caption =
+        "OS pages with live and free bytes, by size of block; held alone: no other size has a live block there";
+    let heads = ["live blocks", "OS pages", "held alone", "would come back, MiB"];
+    bars(caption, "block size", &heads, holders.iter().map(row).collect())
+}
+
+/// Of brkmap's own heaps, where nobody looked at single OS pages.
 pub(super) fn of_brkmap(policy: &Policy) -> Vec<Element> {
     let mut all = Vec::new();
     if policy.pins.is_empty() {
@@ -130,7 +179,13 @@ pub(super) fn of_brkmap(policy: &Policy) -> Vec<Element> {
         all.push(element("h3").text("Blocks that keep OS pages from going back"));
         all.push(pins(&policy.pins));
     }
-    all.extend(returned(policy));
+    all.extend(of_policy(policy));
+    all
+}
+
+/// brkmap's policy at work: what went back, and how the mmap threshold moved.
+pub(super) fn of_policy(policy: &Policy) -> Vec<Element> {
+    let mut all = returned(policy);
     for threshold in policy.thresholds.iter().filter(|threshold| threshold.moved > 0) {
         all.push(element("h3").text("Moves of the mmap threshold"));
         all.push(moves(threshold));

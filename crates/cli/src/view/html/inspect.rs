@@ -1,21 +1,23 @@
 //! The page of `brkmap inspect`.
 
 use super::card::{Card, Figure, Remedy, marked};
-use super::markup::{Element, element};
+use super::markup::{Element, element, of_class};
 use super::page::{Page, Section};
 use super::table::{facts, folded, mib};
 use super::timeline::Timeline;
 use super::waterfall::{self, Bar, Mark};
 use super::{calls, card, environment, fragmentation, method, over_time, page, space};
 use crate::model::advice::Advice;
+use crate::model::heat::Heat;
 use crate::model::kernel_calls::KernelCalls;
 use crate::model::machine::Machine;
+use crate::model::picture::{Grain, Picture};
 use crate::model::policy::Policy;
 use crate::model::process::Engine;
 use crate::model::spans::spans;
 use crate::model::timeline::Moment;
-use crate::view::command_line;
 use crate::view::inspect::Inspection;
+use crate::view::{command_line, svg};
 use serde_json::Value;
 
 /// Writes the page. `data` is the document of `--json`.
@@ -25,6 +27,7 @@ pub(crate) fn render(inspection: &Inspection, moments: &[Moment], machine: &Mach
     let timeline = Timeline { moments, ticks: &[], limit: inspection.look.limit.as_ref().map(|limit| limit.limit) };
     let watch = "Look at it for longer with --watch SECONDS --count N --html FILE.";
     let command = words(inspection);
+    let picture = Picture::of(inspection.pid, &inspection.look, Grain::SVG);
     page::render(&Page {
         title: format!("{} (pid {}): {} resident", snapshot.status.name, inspection.pid, mib(inspection.xray.rss())),
         command: command_line(&command),
@@ -34,8 +37,8 @@ pub(crate) fn render(inspection: &Inspection, moments: &[Moment], machine: &Mach
         sections: vec![
             resident(&bars),
             over_time(&timeline, watch),
-            address_space(inspection),
-            fragments(inspection),
+            address_space(inspection, &picture),
+            fragments(inspection, picture.heat.as_ref()),
             kernel(inspection),
             environs(inspection, machine),
             how(inspection),
@@ -124,21 +127,29 @@ fn resident(bars: &[Bar]) -> Section {
     Section::new("resident", "Where the memory is", lead, vec![table, terms])
 }
 
-fn address_space(inspection: &Inspection) -> Section {
+/// The picture that `brkmap maps --svg` draws; on narrow screens, where it would have to be pushed about, strips come first.
+fn address_space(inspection: &Inspection, picture: &Picture) -> Section {
     let spans = spans(&inspection.look);
-    let mut inner = space::figure(&spans, &inspection.look.residency);
-    inner.push(folded(&format!("all {} ranges with their addresses", spans.len()), false, [space::ranges(&spans)]));
-    let lead = "What is mapped, and which parts of it are in memory.";
+    let label = "picture of the address space";
+    let drawn = of_class("div", "wide picture").with("tabindex", 0).with("role", "region").with("aria-label", label);
+    let strips = of_class("div", "strips").children(space::figure(&spans, &inspection.look.residency));
+    let inner = vec![
+        strips,
+        drawn.markup(&svg::address_space(picture)),
+        folded(&format!("all {} ranges with their addresses", spans.len()), false, [space::ranges(&spans)]),
+    ];
+    let lead = "What is mapped, which parts of it are in memory, and how full the OS pages of malloc's heaps are.";
     Section::new("space", "Address space", lead, inner)
 }
 
-fn fragments(inspection: &Inspection) -> Section {
+fn fragments(inspection: &Inspection, heat: Option<&Heat>) -> Section {
     let mut inner = Vec::new();
     if let Some(glibc) = &inspection.look.glibc {
         inner.extend(fragmentation::of_glibc(glibc));
     }
+    inner.extend(heat.map(fragmentation::of_pages).into_iter().flatten());
     if inspection.look.snapshot.heaps.iter().any(|heap| heap.has_served()) {
-        inner.extend(fragmentation::of_brkmap(&Policy::of(&inspection.look.snapshot)));
+        inner.extend(fragmentation::of_policy(&Policy::of(&inspection.look.snapshot)));
     }
     if inner.is_empty() {
         let text = format!("The blocks of this malloc ({}) cannot be seen from outside.", inspection.malloc);
