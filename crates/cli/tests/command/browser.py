@@ -1,10 +1,11 @@
 """Shows pages in a headless chromium, over the DevTools protocol, and checks what no unit test can see.
 
-usage: browser.py FOLDER PAGE.html...
+usage: browser.py [--whole] FOLDER PAGE.html...
 
 Each page is shown light, dark, 390 pixels wide and on paper. It must ask for nothing but itself, log nothing, draw something,
 not be wider than its window, keep its contents readable, answer to the keyboard, and be one well-formed document whose figures
-add up and are those of the data inside. The pictures stay in FOLDER. The first failure ends the run with status 1.
+add up and are those of the data inside. The pictures stay in FOLDER; with --whole they show all of a page, else its upper part. The
+first failure ends the run with status 1.
 """
 import base64
 import json
@@ -205,13 +206,21 @@ CONTRAST = """(() => {
   return worst; })()"""
 
 
-def show(browser, path, folder):
+def image(browser, width, height, scale):
+    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}
+    return base64.b64decode(browser.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
+
+
+MODES = (("light", 1280, False), ("phone-dark", 390, True), ("dark", 1280, True), ("phone", 390, False))
+
+
+def show(browser, path, folder, modes, whole):
     browser.events.clear()
     address = "file://" + os.path.abspath(path)
     browser.ask("Page.navigate", url=address)
     browser.wait_for("Page.loadEventFired")
     stem = os.path.join(folder, os.path.splitext(os.path.basename(path))[0])
-    for name, width, is_dark in (("light", 1280, False), ("dark", 1280, True), ("phone", 390, False), ("phone-dark", 390, True)):
+    for name, width, is_dark in modes:
         browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         browser.ask("Emulation.setEmulatedMedia", media="", features=[scheme])
@@ -219,13 +228,11 @@ def show(browser, path, folder):
         must(shown[0] <= shown[1] == width, path, name, "is wider than its window:", shown)
         contrast = browser.value(CONTRAST)
         must(contrast[0] >= 4.5, path, name, "has text that cannot be read:", contrast)
-        clip = {"x": 0, "y": 0, "width": width, "height": min(shown[2], 6000), "scale": 1}
-        picture = browser.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        png = base64.b64decode(picture["data"])
-        open(f"{stem}-{name}.png", "wb").write(png)
-        clip["height"] = min(shown[2], 1500)
-        small = browser.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=dict(clip, scale=0.5))
-        check_picture(base64.b64decode(small["data"]), is_dark, f"{path} {name}")
+        picture = image(browser, width, min(shown[2], 1500), 0.5)
+        check_picture(picture, is_dark, f"{path} {name}")
+        if whole:
+            picture = image(browser, width, shown[2], 1)
+        open(f"{stem}-{name}.png", "wb").write(picture)
     check_keyboard(browser, path)
     check_tree(browser, path)
     # On paper a dark page is a light one, and what is folded for the screen but belongs to the report is there.
@@ -276,7 +283,9 @@ def check_tree(browser, path):
 
 
 def main():
-    folder, pages = sys.argv[1], sys.argv[2:]
+    words = sys.argv[1:]
+    whole = words[:1] == ["--whole"]
+    folder, *pages = words[whole:]
     must(pages, "no page was given")
     for page in pages:
         check_document(page)
@@ -292,8 +301,9 @@ def main():
         # The check of what a page says is no blind one.
         browser.value("console.error('heard')")
         must(any(event["method"] == "Runtime.consoleAPICalled" for event in browser.events), "the console is not heard")
-        for page in pages:
-            show(browser, page, folder)
+        for number, page in enumerate(pages):
+            # Colours and widths are the same for all; the first two stand for the others in the rest of the modes.
+            show(browser, page, folder, MODES if whole or number < 2 else MODES[:2], whole)
         browser.close()
     print(f"{len(pages)} pages shown")
 

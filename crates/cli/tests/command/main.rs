@@ -2,6 +2,7 @@
 
 mod facts;
 mod flow;
+mod html;
 mod inspect;
 mod named;
 mod policy;

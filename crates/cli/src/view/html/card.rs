@@ -49,7 +49,8 @@ fn figure(figure: &Figure) -> Element {
         Some(bytes) => value.text(mebibytes(bytes)).child(element("small").text(" MiB")),
         None => value.text("unknown"),
     };
-    let note = (!figure.note.is_empty()).then(|| of_class("dd", "note").text(&figure.note));
+    let note = if figure.bytes.is_some() { &figure.note } else { "this malloc was not read" };
+    let note = (!note.is_empty()).then(|| of_class("dd", "note").text(note));
     element("div").child(element("dt").text(figure.name)).child(value).children(note)
 }
 

@@ -122,7 +122,7 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
 
 fn resident(bars: &[Bar]) -> Section {
     let lead = "Every resident byte under one reason. The bars follow each other and sum to RSS exactly.";
-    let table = waterfall::table(bars, "resident bytes by reason");
+    let table = waterfall::table(bars, "resident memory by reason, in MiB and as a share");
     let terms = folded("what the rows mean", true, [waterfall::terms(bars)]);
     Section::new("resident", "Where the memory is", lead, vec![table, terms])
 }

@@ -107,7 +107,9 @@ fn verdict(report: &Report) -> Element {
     let mut text = verdict.text;
     // A compiler driver or a shell script is small itself; what it started may not be.
     if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
-        text += &format!("; its child {} reached {}", short_command(child, 40), mib(child.peak_rss));
+        let name = short_command(child, 40);
+        let name = name.split(' ').next().unwrap_or_default();
+        text += &format!("; its child {name} reached {}", mib(child.peak_rss));
     }
     let bars = waterfall::of_waterfall(&main.waterfall);
     let get = |kind| main.waterfall.get(kind);
@@ -149,7 +151,7 @@ fn warnings(report: &Report) -> Vec<String> {
 fn resident(main: &Process) -> Section {
     let bars = waterfall::of_waterfall(&main.waterfall);
     let lead = format!("Every resident byte under one reason, {}. The bars sum to RSS exactly.", seen(main));
-    let mut inner = vec![waterfall::table(&bars, "resident bytes by reason")];
+    let mut inner = vec![waterfall::table(&bars, "resident memory by reason, in MiB and as a share")];
     if !main.named.is_empty() {
         let heads = [
             ("name", Column::Text),
@@ -194,10 +196,13 @@ fn kernel(main: &Process) -> Section {
 /// The largest with their waterfalls, the rest as a table.
 fn others(report: &Report) -> Section {
     let (large, rest) = report.others.split_at(report.others.len().min(LARGE));
-    let mut inner: Vec<Element> = large.iter().map(one).collect();
+    // Where the command only starts others, the largest of them is what the report is about.
+    let is_main = |child: &Process| report.main.as_ref().is_none_or(|main| child.peak_rss / 2 > main.peak_rss);
+    let mut inner: Vec<Element> =
+        large.iter().enumerate().map(|(index, child)| one(child, index == 0 && is_main(child))).collect();
     if !rest.is_empty() {
         let heads = [
-            ("pid", Column::Number),
+            ("pid", Column::Text),
             ("peak, MiB", Column::Number),
             ("at the end, MiB", Column::Number),
             ("malloc", Column::Text),
@@ -236,7 +241,7 @@ fn malloc(process: &Process) -> String {
     }
 }
 
-fn one(process: &Process) -> Element {
+fn one(process: &Process, is_open: bool) -> Element {
     let bars = waterfall::of_waterfall(&process.waterfall);
     let title = format!("{} · peak {} · {}", short_command(process, WIDTH), mib(process.peak_rss), malloc(process));
     let caption = format!("pid {}, {}, {}", process.pid, ended(process.outcome), seen(process));

@@ -43,7 +43,7 @@ pub(super) fn figure(spans: &[Span], residency: &Residency) -> Vec<Element> {
         .with("role", "table")
         .child(
             element("caption")
-                .text("low addresses first; dark: resident, pale: mapped only; of files only the sum is known"),
+                .text("low addresses first, with resident MiB and size; dark: resident, pale: mapped only; of files only the sum is known"),
         )
         .child(element("thead").child(element("tr").children(heads.map(|(text, class)| head(text, class)))))
         .child(element("tbody").with("role", "rowgroup").children(rows));
