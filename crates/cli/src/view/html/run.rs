@@ -245,7 +245,10 @@ fn one(process: &Process, is_open: bool) -> Element {
     let bars = waterfall::of_waterfall(&process.waterfall);
     let title = format!("{} · peak {} · {}", short_command(process, WIDTH), mib(process.peak_rss), malloc(process));
     let caption = format!("pid {}, {}, {}", process.pid, ended(process.outcome), seen(process));
-    of_class("details", "process shown").child(element("summary").text(title)).child(waterfall::table(&bars, &caption))
+    of_class("details", "process shown")
+        .with_some("open", is_open.then_some("open"))
+        .child(element("summary").text(title))
+        .child(waterfall::table(&bars, &caption))
 }
 
 fn environs(report: &Report, machine: &Machine) -> Section {
