@@ -1,6 +1,7 @@
 //! Opens the files of a process and hands their contents to the parsers: the only place that reads `/proc/PID`.
 
 use crate::elf;
+use crate::heap::occupancy::Detail;
 use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
 use crate::os;
@@ -69,6 +70,8 @@ impl Memory for ProcessMemory {
 /// Remembers executables that were already inspected: a build runs the same compiler thousands of times.
 #[derive(Default)]
 pub(crate) struct Collector {
+    /// How closely heaps are looked at.
+    pub(crate) detail: Detail,
     executables: HashMap<(u64, u64, i64), Option<Executable>>,
 }
 
@@ -82,6 +85,11 @@ pub(crate) fn status(tid: i32) -> io::Result<status::Status> {
 }
 
 impl Collector {
+    /// One that looks so closely at heaps.
+    pub(crate) fn with(detail: Detail) -> Collector {
+        Collector { detail, ..Collector::default() }
+    }
+
     /// Facts of the file that a process runs.
     pub(crate) fn executable(&mut self, tid: i32) -> Option<Executable> {
         let file = File::open(format!("/proc/{tid}/exe")).ok()?;
@@ -127,7 +135,7 @@ impl Collector {
             heap_error: None,
         };
         let memory = ProcessMemory::new(tid);
-        let contents = heap::brkmap::read(&memory, &snapshot.mappings, &mut pagemap(tid));
+        let contents = heap::brkmap::read_closely(&memory, &snapshot.mappings, &mut pagemap(tid), self.detail);
         snapshot.heaps = contents.heaps;
         snapshot.named = contents.named;
         snapshot.heap_error = contents.damage.map(|damage| damage.to_string());

@@ -9,7 +9,9 @@
 pub(crate) mod advice;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
+pub(crate) mod heat;
 pub(crate) mod in_force;
+pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;

@@ -59,7 +59,7 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
         let segments = segments(source, found, at, glibc);
         let residency = source.residency;
         let mut walk = Walk {
-            account: Account::new(residency),
+            account: Account::new(residency, glibc.occupancy.take()),
             source,
             layout: found.layout,
             glibc,
@@ -71,7 +71,8 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
             walk.segment(*segment, at);
         }
         candidates.append(&mut walk.caches);
-        let figures = walk.account.finish();
+        let (figures, occupancy) = walk.account.finish();
+        glibc.occupancy = occupancy;
         let system = source.distant(at.address + found.layout.system).unwrap_or(0);
         let heaps = segments.len() as u64;
         glibc.arenas.push(Arena { address: at.address, is_main: at.is_main, system, heaps, figures });
