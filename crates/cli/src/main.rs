@@ -17,6 +17,7 @@ mod look;
 mod model;
 mod os;
 mod proc;
+mod stack;
 mod trace;
 mod view;
 
