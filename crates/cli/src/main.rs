@@ -18,6 +18,7 @@ mod machine;
 mod model;
 mod os;
 mod proc;
+mod stack;
 mod trace;
 mod view;
 

@@ -131,6 +131,8 @@ pub(crate) enum Woken {
     Child,
     /// Somebody sent this signal to brkmap and means the program.
     Forward(i32),
+    /// The terminal sent a signal to brkmap and the program alike.
+    Terminal,
     /// Nothing for the given time.
     Timeout,
 }
@@ -147,7 +149,7 @@ pub(crate) fn wait_for_signal(limit: Duration) -> Woken {
             // SAFETY: [plain-data] zeroed above and filled by the kernel.
             let code = unsafe { info.assume_init() }.si_code;
             // What the kernel sends (a key, a terminal that went away) reached the program as well.
-            if code <= 0 { Woken::Forward(signal) } else { Woken::Timeout }
+            if code <= 0 { Woken::Forward(signal) } else { Woken::Terminal }
         }
         _ => Woken::Timeout,
     }

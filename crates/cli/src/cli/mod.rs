@@ -3,6 +3,7 @@
 pub(crate) mod inspect;
 pub(crate) mod maps;
 pub(crate) mod run;
+pub(crate) mod syscalls;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Inspect(inspect::Arguments),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Show the system calls for memory of a program or a running process: what, how much, and from where in the program
+    Syscalls(syscalls::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Look at the program from time to time instead of tracing it; children are not followed
     #[arg(long)]
     pub(crate) no_trace: bool,
+    /// Report its system calls for memory as well: how much by which, and from where in the program
+    #[arg(long, conflicts_with = "no_trace")]
+    pub(crate) syscalls: bool,
     /// Program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -47,7 +50,7 @@ pub(crate) enum Alloc {
 }
 
 impl Alloc {
-    fn parse(text: &str) -> Result<Alloc, String> {
+    pub(super) fn parse(text: &str) -> Result<Alloc, String> {
         match text {
             "brkmap" => Ok(Alloc::Brkmap),
             "system" => Ok(Alloc::System),

@@ -1,11 +1,13 @@
 //! One file per verb.
 
+mod calls;
 mod completions;
 mod inspect;
 mod lib_path;
 mod maps;
 mod page;
 mod run;
+mod syscalls;
 mod target;
 mod use_;
 
@@ -38,6 +40,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Syscalls(arguments) => syscalls::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

@@ -1,24 +1,10 @@
 //! The file that `--html` names.
 
 use super::Failure;
-use std::fs::{File, OpenOptions};
+use super::run::create;
+use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
-
-/// Creates a file for a report; an existing one is replaced only if that is wished.
-pub(super) fn create(path: &Path, force: bool) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    options.open(path).map_err(|error| {
-        let remedy = if error.kind() == io::ErrorKind::AlreadyExists { "; use --force to replace it" } else { "" };
-        Failure::tool(format!("cannot create {}: {error}{remedy}", path.display()))
-    })
-}
 
 /// A page on its way to its file, which is opened before the work begins: that it cannot be written is known at once.
 pub(super) struct PageFile {

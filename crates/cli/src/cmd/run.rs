@@ -1,19 +1,23 @@
 //! `brkmap run`.
 
-use super::Failure;
-use super::page::{PageFile, create};
+use super::page::PageFile;
+use super::{Failure, calls};
 use crate::cli::run::{Alloc, Arguments};
 use crate::embed::{self, Library};
 use crate::machine;
 use crate::model::in_force::Wanted;
-use crate::trace::{self, Program};
+use crate::trace::{self, Options, Program, Stops};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
+use crate::view::syscalls::{Calls, Mode};
 use crate::view::{Report, html, json, text};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+
+/// System calls that the JSON lists one by one.
+const KEPT: usize = 100_000;
 
 /// Runs the program, then reports.
 pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
@@ -24,14 +28,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let page = arguments.html.as_deref().map(|path| PageFile::open(path, arguments.force)).transpose()?;
     let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
-    let no_trace = no_trace(&arguments);
-    let run = trace::run(&program, wanted.clone(), no_trace)
+    let (no_trace, record) = if arguments.syscalls {
+        let options = Options { keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 }, stacks: true, listener: None };
+        (calls::no_trace(&arguments.command), Some((Stops::Filter, options)))
+    } else {
+        (no_trace(&arguments.command, arguments.no_trace), None)
+    };
+    let mut run = trace::run(&program, wanted.clone(), no_trace, record)
         .map_err(|error| Failure::tool(format!("cannot run the program: {error}")))?;
-    if let Some(error) = &run.not_started {
-        return Err(not_started(&arguments.command[0], error));
-    }
+    calls::check_start(&arguments.command[0], run.not_started.as_ref())?;
+    let recorded = run.calls.take().map(|recorded| calls::view(recorded, Mode::Filter, run.wall));
     let status = run.outcome.status();
-    let report = report(&arguments.command, wanted, run);
+    let report = report(&arguments.command, wanted, run, recorded);
     // The program's own status says more than ours, unless it says that all is well.
     let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
     if let Some(Err(failure)) = page.map(|page| write_page(&report, page)) {
@@ -47,13 +55,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
 }
 
 /// What is preloaded.
-enum Preload {
+pub(super) enum Preload {
     Own(Library),
     Foreign(PathBuf),
 }
 
 impl Preload {
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         match self {
             Preload::Own(library) => library.path(),
             Preload::Foreign(path) => path.clone(),
@@ -62,7 +70,7 @@ impl Preload {
 }
 
 /// What to preload and what to expect of it.
-fn choose(alloc: &Alloc) -> Result<(Option<Preload>, Wanted), Failure> {
+pub(super) fn choose(alloc: &Alloc) -> Result<(Option<Preload>, Wanted), Failure> {
     match alloc {
         Alloc::System => Ok((None, Wanted::System)),
         Alloc::Brkmap => {
@@ -95,19 +103,33 @@ pub(super) fn environment(preload: Option<&Path>) -> Vec<(OsString, OsString)> {
     all
 }
 
+pub(super) fn create(path: &Path, force: bool) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    options.open(path).map_err(|error| {
+        let remedy = if error.kind() == io::ErrorKind::AlreadyExists { "; use --force to replace it" } else { "" };
+        Failure::tool(format!("cannot create {}: {error}{remedy}", path.display()))
+    })
+}
+
 /// Why not to trace. A program that changes user loses that right under a tracer without privileges.
-fn no_trace(arguments: &Arguments) -> Option<String> {
-    if arguments.no_trace {
+pub(super) fn no_trace(command: &[OsString], is_unwanted: bool) -> Option<String> {
+    if is_unwanted {
         return Some("--no-trace".to_owned());
     }
-    let path = find(&arguments.command[0])?;
+    let path = find(&command[0])?;
     let facts = crate::elf::inspect(File::open(&path).ok()?).ok()?;
     let would_break = facts.is_privileged && crate::os::effective_user() != 0;
     would_break.then(|| format!("{} changes user or has capabilities, and would lose them if traced", path.display()))
 }
 
 /// The file that a command name stands for.
-fn find(name: &OsStr) -> Option<PathBuf> {
+pub(super) fn find(name: &OsStr) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
         return Some(PathBuf::from(name));
     }
@@ -129,7 +151,7 @@ pub(super) fn not_started(name: &OsStr, error: &io::Error) -> Failure {
     Failure { message: format!("cannot run '{name}': {cause}{remedy}"), status: if is_missing { 127 } else { 126 } }
 }
 
-fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
+fn report(command: &[OsString], wanted: Wanted, run: trace::Run, calls: Option<Calls>) -> Report {
     let (main, mut others): (Vec<_>, Vec<_>) = run.processes.into_iter().partition(|process| process.pid == run.pid);
     others.sort_by_key(|process| (std::cmp::Reverse(process.peak_rss), process.pid));
     Report {
@@ -142,6 +164,7 @@ fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
         main: main.into_iter().next_back(),
         others,
         not_kept: run.not_kept,
+        calls,
     }
 }
 

@@ -66,6 +66,28 @@ impl Processes {
         self.living.get(&pid).is_none_or(|living| living.traced)
     }
 
+    /// Process of a known thread.
+    pub(super) fn of(&self, tid: i32) -> Option<i32> {
+        self.threads.get(&tid).copied()
+    }
+
+    /// All threads that are known.
+    pub(super) fn all_threads(&self) -> Vec<i32> {
+        self.threads.keys().copied().collect()
+    }
+
+    /// The living processes.
+    pub(super) fn all(&self) -> Vec<i32> {
+        self.living.keys().copied().collect()
+    }
+
+    /// A process that traces others has to stay traced.
+    pub(super) fn stays_traced(&mut self, pid: i32) {
+        if let Some(living) = self.living.get_mut(&pid) {
+            living.traced = true;
+        }
+    }
+
     /// Enters a thread that reports for the first time. Its first stop may come before its parent's report of it.
     pub(super) fn see(&mut self, tid: i32) {
         if self.threads.contains_key(&tid) {

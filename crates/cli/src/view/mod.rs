@@ -7,6 +7,7 @@ pub(crate) mod maps;
 mod policy;
 pub(crate) mod style;
 pub(crate) mod svg;
+pub(crate) mod syscalls;
 pub(crate) mod text;
 
 use crate::model::in_force::Wanted;
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     /// The rest, largest peak first.
     pub(crate) others: Vec<Process>,
     pub(crate) not_kept: u64,
+    /// Its system calls for memory, if they were asked for and could be seen.
+    pub(crate) calls: Option<syscalls::Calls>,
 }
 
 /// Why the command's own process may be missing.

@@ -48,6 +48,11 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     lines.push(faults(report, main, style));
     lines.push(time(report, style));
     lines.extend(self::others(report, style, LINES.saturating_sub(lines.len())));
+    if let Some(calls) = &report.calls {
+        // A report of its own length below the first.
+        lines.push(String::new());
+        lines.extend(super::syscalls::text::summary(calls, style, LINES - 1));
+    }
     lines.join("\n") + "\n"
 }
 
@@ -307,6 +312,7 @@ mod tests {
             main: Some(main),
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
+            calls: None,
         }
     }
 
