@@ -29,7 +29,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
     let (no_trace, record) = if arguments.syscalls {
-        let options = Options { keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 }, stacks: true, listener: None };
+        let options = Options {
+            keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 },
+            stacks: true,
+            listener: None,
+        };
         (calls::no_trace(&arguments.command), Some((Stops::Filter, options)))
     } else {
         (no_trace(&arguments.command, arguments.no_trace), None)

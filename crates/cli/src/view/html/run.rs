@@ -7,13 +7,14 @@ use super::table::{Column, facts, folded, mebibytes, mib, number, table};
 use super::timeline::Timeline;
 use super::waterfall::{self, Mark};
 use super::{calls, card, environment, fragmentation, method, over_time, page};
-use crate::model::kernel_calls::KernelCalls;
+use crate::model::kernel_calls::{self, KernelCalls};
 use crate::model::machine::Machine;
 use crate::model::process::{Outcome, Process};
 use crate::model::snapshot::Moment as Seen;
 use crate::model::verdict::judge;
 use crate::model::waterfall::Kind;
 use crate::trace::Following;
+use crate::view::syscalls::Calls;
 use crate::view::{Report, UNSEEN, command_line, short_command, signal_name};
 use serde_json::Value;
 
@@ -28,11 +29,14 @@ const WIDTH: usize = 160;
 pub(crate) fn render(report: &Report, machine: &Machine, data: &Value) -> String {
     let mut sections = Vec::new();
     if let Some(main) = &report.main {
-        let timeline = Timeline { moments: &[], ticks: &[], limit: None };
+        let ticks = report.calls.as_ref().map_or(Vec::new(), |calls| {
+            kernel_calls::ticks(&calls.summary, &calls.calls, calls.not_kept == 0, main.pid)
+        });
+        let timeline = Timeline { moments: &[], ticks: &ticks, limit: None };
         sections.push(resident(main));
         sections.push(over_time(&timeline, "The program ended before a second one."));
         sections.push(fragments(main));
-        sections.push(kernel(main));
+        sections.push(kernel(main, report.calls.as_ref()));
     }
     if !report.others.is_empty() {
         sections.push(others(report));
@@ -180,11 +184,15 @@ fn fragments(main: &Process) -> Section {
     Section::new("fragmentation", "Fragmentation", "What keeps free memory from going back.", inner)
 }
 
-fn kernel(main: &Process) -> Section {
-    let mut inner = match &main.engine {
-        Some(engine) => calls::figure(&KernelCalls::of_engine(engine)),
-        None => vec![element("p").text("Nobody counted the calls of this process.")],
-    };
+fn kernel(main: &Process, traced: Option<&Calls>) -> Section {
+    let mut inner = traced.map(calls::traced).unwrap_or_default();
+    match &main.engine {
+        Some(engine) => inner.extend(calls::figure(&KernelCalls::of_engine(engine))),
+        None if inner.is_empty() => {
+            inner.push(element("p").text("Nobody counted the calls of this process; --syscalls does."));
+        }
+        None => {}
+    }
     let faults = [
         ("OS pages that became resident (minor faults)", main.stat.minor_faults),
         ("read from disk (major faults)", main.stat.major_faults),

@@ -212,13 +212,13 @@ impl<'a> Chart<'a> {
             let mut places: std::collections::BTreeMap<u64, (u64, u64)> = Default::default();
             for tick in self.timeline.ticks.iter().filter(|tick| tick.lane == *lane) {
                 let (calls, bytes) = places.entry((self.x(tick.at_ms) / 2.0) as u64).or_default();
-                (*calls, *bytes) = (*calls + 1, bytes.saturating_add(tick.bytes));
+                (*calls, *bytes) = (*calls + tick.calls, bytes.saturating_add(tick.bytes));
             }
             for (place, (calls, bytes)) in places {
                 // 4 KiB is the shortest tick, 1 GiB the tallest.
                 let tall = (bytes.max(1).ilog2().clamp(12, 30) - 12) as f64 / 18.0;
                 let x = place as f64 * 2.0 + 1.0;
-                let title = format!("{calls} × {}, {}", lane.label(), mib(bytes));
+                let title = format!("{}: {calls} calls, {}", lane.label(), mib(bytes));
                 let tick = rule("tick", (x, base), (x, base - 3.0 - tall * (LANE - 8.0)));
                 all.push(tick.child(element("title").text(title)));
             }
@@ -317,8 +317,12 @@ mod tests {
         for count in [2, 3, 500] {
             let mut moments = moments(count);
             moments[1].at_ms = 0;
-            let ticks =
-                [(0, 1), (50, 0), (9_999_999, u64::MAX)].map(|(at_ms, bytes)| Tick { at_ms, bytes, lane: Lane::Map });
+            let ticks = [(0, 1), (50, 0), (9_999_999, u64::MAX)].map(|(at_ms, bytes)| Tick {
+                at_ms,
+                bytes,
+                calls: 1,
+                lane: Lane::Map,
+            });
             let text = text(&Timeline { moments: &moments, ticks: &ticks, limit: Some(2 << 20) });
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
             let points = text.split("points=\"").skip(1).flat_map(|part| part.split('"').next().unwrap().split(' '));

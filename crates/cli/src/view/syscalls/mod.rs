@@ -30,7 +30,7 @@ impl Mode {
         }
     }
 
-    fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Mode::Filter => "stopped at these calls only",
             Mode::EveryCall => "stopped at every system call",
