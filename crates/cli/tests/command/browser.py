@@ -235,10 +235,14 @@ def show(browser, path, folder, modes, whole):
         open(f"{stem}-{name}.png", "wb").write(picture)
     check_keyboard(browser, path)
     check_tree(browser, path)
+    check_saving(browser, path, folder)
     # On paper a dark page is a light one, and what is folded for the screen but belongs to the report is there.
     browser.ask("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     ground = browser.value("getComputedStyle(document.body).backgroundColor")
     must(sum(int(part) for part in ground.strip("rgb()").split(",")) > 600, path, "is dark on paper:", ground)
+    inks = browser.value("[...document.querySelectorAll('svg text')].map(t => getComputedStyle(t).fill)")
+    bright = [ink for ink in inks if sum(int(part) for part in ink.strip("rgb()").split(",")) > 450]
+    must(not bright, path, "has pale text in a picture on paper:", bright[:3])
     folded = browser.value("[...document.querySelectorAll('details.shown')].map(d => d.lastElementChild.checkVisibility("
                            "{contentVisibilityAuto: true}) && d.lastElementChild.getBoundingClientRect().height > 0)")
     must(all(folded), path, "hides parts of itself on paper:", folded)
@@ -253,6 +257,20 @@ def show(browser, path, folder, modes, whole):
             if event["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
     must(not said, path, "says", json.dumps(said)[:2000])
     must(address in asked, path, "was not seen to be loaded: the check of requests is blind")
+
+
+def check_saving(browser, path, folder):
+    """The link saves the data that the page has."""
+    browser.ask("Page.setDownloadBehavior", behavior="allow", downloadPath=os.path.abspath(folder))
+    saved = os.path.join(folder, browser.value("document.querySelector('a[download]').download"))
+    browser.ask("Runtime.evaluate", expression="document.querySelector('a[download]').click()", userGesture=True)
+    end = time.monotonic() + PATIENCE
+    while not os.path.exists(saved):
+        must(time.monotonic() < end, path, "saves nothing")
+        time.sleep(0.05)
+    inside = json.loads(browser.value("document.getElementById('data').textContent"))
+    must(json.load(open(saved)) == inside, path, "saves other data than it has")
+    os.remove(saved)
 
 
 def check_keyboard(browser, path):

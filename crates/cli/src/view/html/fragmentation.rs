@@ -117,7 +117,7 @@ fn bars(caption: &str, name: &str, heads: &[&str], rows: Vec<(String, Vec<String
         0 => String::new(),
         more => format!("; {more} more sizes with {} together", mib(rest.iter().map(|row| row.2).sum())),
     };
-    of_class("table", "bars")
+    of_class("table", "bars sizes")
         .with("role", "table")
         .child(element("caption").text(format!("{caption}{more}")))
         .child(element("thead").child(element("tr").children(all_heads)))

@@ -58,10 +58,12 @@ pub(super) fn table(caption: &str, heads: &[(&str, Column)], rows: impl IntoIter
     };
     let cell = |index: usize, text: &str| {
         let column = heads.get(index).map_or(Column::Text, |head| head.1);
+        // Words of a narrow column stay whole; the last one takes the rest of the width, and long commands.
+        let is_last = index + 1 == heads.len();
         match (index, column) {
             (0, _) => element("th").with("scope", "row").with_some("class", class(column)).text(text),
             (_, Column::Number) => of_class("td", "n").text(text),
-            (_, Column::Text) => of_class("td", "any").text(text),
+            (_, Column::Text) => element("td").with_some("class", is_last.then_some("any")).text(text),
         }
     };
     let row =
@@ -70,8 +72,8 @@ pub(super) fn table(caption: &str, heads: &[(&str, Column)], rows: impl IntoIter
         .child(element("caption").text(caption))
         .child(element("thead").child(element("tr").children(heads.iter().map(head))))
         .child(element("tbody").children(rows.into_iter().map(row)));
-    // A table may be wider than a phone; then it moves under the finger, or under the arrow keys.
-    of_class("div", "wide").with("tabindex", 0).with("role", "region").with("aria-label", caption).child(table)
+    // A table may be wider than a phone; then it moves under the finger.
+    of_class("div", "wide").child(table)
 }
 
 /// A table of names and values.
