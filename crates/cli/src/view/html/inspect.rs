@@ -75,7 +75,7 @@ fn verdict(inspection: &Inspection, bars: &[Bar]) -> Element {
     let peak = format!("peak {}", mib(status.peak_rss));
     let mut figures = vec![
         Figure { name: "resident (RSS)", bytes: Some(inspection.xray.rss()), note: peak },
-        Figure { name: "held by the program", bytes: seen(inspection.xray.live()), note: marked(Mark::Measured) },
+        Figure { name: "held by the program", bytes: seen(waterfall::held(bars)), note: marked(Mark::Measured) },
         Figure { name: "a trim would return", bytes: seen(inspection.trim()), note: marked(Mark::Predicted) },
         Figure {
             name: "no trim gets below",

@@ -114,7 +114,7 @@ fn raw(data: &Value, file: &str) -> Section {
         element("p").child(element("a").with("href", address).with("download", file).text(format!("Save {file}")));
     let script = element("script").with("type", "application/json").with("id", "data").verbatim(&text);
     let lead = "The document that --json writes, with every figure of this page in bytes. It is inside this file.";
-    let more = (left_out > 0).then(|| {
+    let more = left_out.map(|left_out| {
         let text = format!(
             "To keep this page small, {left_out} entries of its lists and the ends of long texts are left out here; --json \
              has all."
@@ -126,15 +126,19 @@ fn raw(data: &Value, file: &str) -> Section {
 }
 
 /// The data as it is if it fits; else with shorter lists and texts, and how many entries that left out.
-fn shortened(data: &Value) -> (Value, usize) {
-    let size = data.to_string().len();
-    if size <= MOST_DATA {
-        return (data.clone(), 0);
+fn shortened(data: &Value) -> (Value, Option<usize>) {
+    if size(data) <= MOST_DATA {
+        return (data.clone(), None);
     }
     let (mut room, mut left_out) = (MOST_DATA, 0);
     let mut data = cut(data, &mut room, &mut left_out);
     data["entries_left_out"] = left_out.into();
-    (data, left_out)
+    (data, Some(left_out))
+}
+
+/// Bytes in the page: a sign that has to be spelled out takes six.
+fn size(value: &Value) -> usize {
+    for_script(value).len()
 }
 
 /// A value without the entries of lists that do not fit any more: whole ones go, so that what stays is true by itself. Lists
@@ -144,7 +148,7 @@ fn cut(value: &Value, room: &mut usize, left_out: &mut usize) -> Value {
         Value::Array(all) => {
             let mut kept: Vec<Value> = Vec::new();
             for item in all.iter().map(shorter) {
-                let size = item.to_string().len() + 1;
+                let size = size(&item) + 1;
                 if size > *room {
                     break;
                 }
@@ -214,10 +218,11 @@ mod tests {
             assert!(text.contains("are left out here"), "{}", &text[..5000]);
         }
         let (short, left_out) = shortened(&many);
+        let left_out = left_out.unwrap();
         let kept = short["processes"].as_array().unwrap();
         assert_eq!(kept.len() + left_out, 5000);
         assert!(kept.iter().all(|one| one == &many["processes"][0]), "what stays is whole");
         assert_eq!((&short["entries_left_out"], &short["z"]), (&json!(left_out), &json!(7)));
-        assert_eq!(shortened(&json!({ "processes": [1] })), (json!({ "processes": [1] }), 0));
+        assert_eq!(shortened(&json!({ "processes": [1] })), (json!({ "processes": [1] }), None));
     }
 }

@@ -121,7 +121,7 @@ fn verdict(report: &Report) -> Element {
     let figures = vec![
         Figure { name: "peak resident", bytes: Some(main.peak_rss), note: marked(Mark::Measured) },
         Figure { name: "resident (RSS)", bytes: Some(main.waterfall.rss()), note: seen(main) },
-        Figure { name: "held by the program", bytes: known(get(Kind::Live) + get(Kind::Rounding)), note: seen(main) },
+        Figure { name: "held by the program", bytes: known(waterfall::held(&bars)), note: seen(main) },
         Figure { name: "free, can go back", bytes: known(get(Kind::Returnable)), note: marked(Mark::Predicted) },
     ];
     let (remedies, warnings) = (Vec::new(), warnings(report));

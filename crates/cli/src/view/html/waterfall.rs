@@ -161,6 +161,11 @@ pub(super) fn sum(bars: &[Bar]) -> u64 {
     bars.iter().map(|bar| bar.bytes).sum()
 }
 
+/// Bytes of what the program holds.
+pub(super) fn held(bars: &[Bar]) -> u64 {
+    bars.iter().filter(|bar| bar.reason().share == Share::Held).map(|bar| bar.bytes).sum()
+}
+
 /// A little square in the colour and pattern of a share.
 fn key(share: Share) -> Element {
     of_class("svg", "key")
