@@ -7,9 +7,12 @@
 //! ```
 
 pub(crate) mod advice;
+pub(crate) mod depth;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
 pub(crate) mod in_force;
+pub(crate) mod inspection;
+pub(crate) mod pace;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;

@@ -6,11 +6,12 @@
 //! hears of it: of the earlier program the last sample is kept, with its age. A process that cannot be traced (ptrace
 //! refused, or it is itself a tracer and has to be left alone) is sampled only.
 
+mod looker;
 mod processes;
 mod ptrace;
 mod spawn;
+mod track;
 
-use crate::collect::Collector;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
 use crate::os::{self, Signals, Woken};
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// The first looks come sooner, for programs that end soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// Longest time between two samples of how large the living are, which cost a system call each.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How much of the process tree was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,17 +73,31 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
             Err(error) => Following::Sampled(format!("tracing was refused ({error})")),
         },
     };
-    let mut processes = Processes::new(wanted, Collector::default());
+    let mut processes = Processes::new(wanted, begin);
     processes.begin(pid, following == Following::All);
     let mut tracer = Tracer { main: pid, following, processes };
     let exec = child.go()?;
+    // Nobody tells when an untraced program begins: until then its process looks like brkmap.
+    let (exec, failure) = match &tracer.following {
+        Following::Sampled(_) => (None, exec.failure()),
+        Following::All => (Some(exec), None),
+    };
     let (outcome, usage) = tracer.watch()?;
     let wall = begin.elapsed();
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
     signals.drop_pending();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure() })
+    Ok(Run {
+        pid,
+        outcome,
+        wall,
+        usage,
+        following,
+        processes,
+        not_kept,
+        not_started: failure.or_else(|| exec?.failure()),
+    })
 }
 
 impl Tracer {
@@ -88,6 +105,7 @@ impl Tracer {
     fn watch(&mut self) -> io::Result<(Outcome, Usage)> {
         let mut pause = FIRST_PAUSE;
         let mut next_look = Instant::now() + pause;
+        let mut next_sample = next_look;
         loop {
             while let Some(event) = ptrace::wait_any()? {
                 if let Some(end) = self.handle(event) {
@@ -100,7 +118,13 @@ impl Tracer {
                 pause = (pause * 3 / 2).min(PAUSE).max(now.elapsed() * 20);
                 next_look = Instant::now() + pause;
             }
-            if let Woken::Forward(signal) = os::wait_for_signal(next_look.saturating_duration_since(Instant::now())) {
+            let now = Instant::now();
+            if now >= next_sample {
+                self.processes.sample();
+                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(now.elapsed() * 50);
+            }
+            let next = next_look.min(next_sample);
+            if let Woken::Forward(signal) = os::wait_for_signal(next.saturating_duration_since(Instant::now())) {
                 os::kill(self.main, signal);
             }
         }

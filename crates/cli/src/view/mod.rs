@@ -1,9 +1,11 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
+mod depth;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod maps;
 mod policy;
+mod spark;
 pub(crate) mod style;
 pub(crate) mod text;
 
