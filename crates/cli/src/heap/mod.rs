@@ -4,6 +4,9 @@ pub(crate) mod brkmap;
 pub(crate) mod glibc;
 pub(crate) mod runtime;
 
+#[cfg(test)]
+pub(crate) mod image;
+
 use brkmap_wire::{Counter, Move};
 use std::io;
 
