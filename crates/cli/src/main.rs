@@ -10,6 +10,8 @@
 mod cli;
 mod cmd;
 mod collect;
+#[cfg(test)]
+mod damage;
 mod elf;
 mod embed;
 mod heap;

@@ -9,11 +9,12 @@
 mod attach;
 mod calls;
 mod filter;
+mod looker;
 mod processes;
 mod ptrace;
 mod spawn;
+mod track;
 
-use crate::collect::Collector;
 use crate::model::calls::Kind;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
@@ -35,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// So long after the command's end the user is told what brkmap waits for.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// Longest time between two samples of how large the living are, which cost a system call each.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How much of the process tree was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,18 +99,24 @@ pub(crate) fn run(
         },
     };
     let is_traced = following == Following::All;
-    let mut processes = Processes::new(wanted, Collector::default());
+    let mut processes = Processes::new(wanted, begin);
     processes.begin(pid, is_traced);
     let recorder = options.filter(|_| is_traced).map(Recorder::new);
     let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
     let exec = child.go(is_traced && stops == Stops::Filter)?;
+    // Nobody tells when an untraced program begins: until then its process looks like brkmap.
+    let (exec, failure) = match &tracer.following {
+        Following::Sampled(_) => (None, exec.failure()),
+        Following::All => (Some(exec), None),
+    };
     let (outcome, usage, wall) = tracer.watch()?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure(), calls })
+    let not_started = failure.or_else(|| exec?.failure());
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started, calls })
 }
 
 impl Tracer {
@@ -115,6 +124,7 @@ impl Tracer {
     fn watch(&mut self) -> io::Result<Ended> {
         let mut pause = FIRST_PAUSE;
         let mut next_look = Instant::now() + pause;
+        let mut next_sample = next_look;
         let mut ended: Option<Ended> = None;
         let mut is_told = false;
         loop {
@@ -149,7 +159,12 @@ impl Tracer {
                     );
                 }
             }
-            let pause = next_look.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            if now >= next_sample {
+                self.processes.sample();
+                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(now.elapsed() * 50);
+            }
+            let pause = next_look.min(next_sample).saturating_duration_since(Instant::now());
             match os::wait_for_signal(pause) {
                 Woken::Forward(signal) if ended.is_some() => {
                     self.processes.all().into_iter().for_each(|pid| os::kill(pid, signal));
