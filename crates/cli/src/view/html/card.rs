@@ -30,6 +30,8 @@ pub(super) struct Card<'a> {
     /// What went wrong while looking, if anything did.
     pub(super) warnings: Vec<String>,
     pub(super) bars: &'a [Bar],
+    /// Of which moment the bars are, if that has to be said.
+    pub(super) moment: Option<String>,
 }
 
 /// Colour of a class: good, memory that is kept, something to act on, or neither.
@@ -78,7 +80,8 @@ pub(super) fn section(card: &Card<'_>) -> Element {
     }
     section = section.children(card.warnings.iter().map(|warning| of_class("p", "warn").text(warning)));
     if !card.bars.is_empty() {
-        section = section.child(overview(card.bars));
+        let moment = card.moment.iter().map(|moment| of_class("p", "soft small moment").text(moment));
+        section = section.children(moment).child(overview(card.bars));
     }
     section = section.child(of_class("dl", "figures").children(card.figures.iter().map(figure)));
     if !card.remedies.is_empty() {
@@ -107,6 +110,7 @@ mod tests {
             remedies: vec![Remedy { text: "trim".to_owned(), gain: Some((3 << 20, "predicted")) }],
             warnings: vec!["torn".to_owned()],
             bars: &[],
+            moment: None,
         };
         let text = section(&card).to_string();
         for part in ["word kept\">top pinned<", "&lt;held&gt;", "a &amp; b", "<dd>unknown</dd>", "−3.0 MiB", "torn"] {

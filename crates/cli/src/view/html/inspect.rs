@@ -1,23 +1,19 @@
 //! The page of `brkmap inspect`.
 
-use super::card::{Card, Figure, Remedy, marked};
-use super::markup::{Element, element, of_class};
+use super::card::{Card, Figure, marked};
+use super::markup::{Element, element};
 use super::page::{Page, Section};
 use super::table::{facts, folded, mib};
 use super::timeline::Timeline;
 use super::waterfall::{self, Bar, Mark};
-use super::{calls, card, environment, fragmentation, method, over_time, page, space};
-use crate::model::advice::Advice;
-use crate::model::heat::Heat;
+use super::{calls, card, environment, look, method, over_time, page};
 use crate::model::kernel_calls::KernelCalls;
 use crate::model::machine::Machine;
 use crate::model::picture::{Grain, Picture};
-use crate::model::policy::Policy;
 use crate::model::process::Engine;
-use crate::model::spans::spans;
 use crate::model::timeline::Moment;
+use crate::view::command_line;
 use crate::view::inspect::Inspection;
-use crate::view::{command_line, svg};
 use serde_json::Value;
 
 /// Writes the page. `data` is the document of `--json`.
@@ -37,8 +33,8 @@ pub(crate) fn render(inspection: &Inspection, moments: &[Moment], machine: &Mach
         sections: vec![
             resident(&bars),
             over_time(&timeline, watch),
-            address_space(inspection, &picture),
-            fragments(inspection, picture.heat.as_ref()),
+            look::address_space(inspection, &picture, ""),
+            look::fragments(inspection, picture.heat.as_ref()),
             kernel(inspection),
             environs(inspection, machine),
             how(inspection),
@@ -93,31 +89,16 @@ fn verdict(inspection: &Inspection, bars: &[Bar]) -> Element {
         bytes: Some(bytes),
         note: note.to_owned(),
     }));
-    let remedy = |advice: &Advice| Remedy {
-        text: advice.text.clone(),
-        gain: advice.gain.map(|(bytes, mark)| (bytes, mark.key())),
-    };
     card::section(&Card {
         class: diagnosis.class.key(),
         text: &diagnosis.text,
         evidence: Some((diagnosis.confidence.key(), &diagnosis.evidence)),
         figures,
-        remedies: diagnosis.advice.iter().map(remedy).collect(),
-        warnings: warnings(inspection),
+        remedies: look::remedies(diagnosis),
+        warnings: look::warnings(inspection),
         bars,
+        moment: None,
     })
-}
-
-/// What could not be read.
-fn warnings(inspection: &Inspection) -> Vec<String> {
-    let ours = inspection.look.snapshot.heap_error.as_ref();
-    let theirs = inspection.look.glibc.as_ref().and_then(|glibc| glibc.problem.as_ref());
-    let of = |(whose, problem): (&str, &String)| format!("{whose} heap could not be read to its end: {problem}");
-    [ours.map(|problem| ("brkmap's", problem)), theirs.map(|problem| ("glibc's", problem))]
-        .into_iter()
-        .flatten()
-        .map(of)
-        .collect()
 }
 
 fn resident(bars: &[Bar]) -> Section {
@@ -125,38 +106,6 @@ fn resident(bars: &[Bar]) -> Section {
     let table = waterfall::table(bars, "resident memory by reason, in MiB and as a share");
     let terms = folded("what the rows mean", true, [waterfall::terms(bars)]);
     Section::new("resident", "Where the memory is", lead, vec![table, terms])
-}
-
-/// The picture that `brkmap maps --svg` draws; on narrow screens, where it would have to be pushed about, strips come first.
-fn address_space(inspection: &Inspection, picture: &Picture) -> Section {
-    let spans = spans(&inspection.look);
-    let label = "picture of the address space";
-    let drawn = of_class("div", "wide picture").with("tabindex", 0).with("role", "region").with("aria-label", label);
-    let strips = of_class("div", "strips").children(space::figure(&spans, &inspection.look.residency));
-    let inner = vec![
-        strips,
-        drawn.markup(&svg::address_space(picture)),
-        folded(&format!("all {} ranges with their addresses", spans.len()), false, [space::ranges(&spans)]),
-    ];
-    let lead = "What is mapped, which parts of it are in memory, and how full the OS pages of malloc's heaps are.";
-    Section::new("space", "Address space", lead, inner)
-}
-
-fn fragments(inspection: &Inspection, heat: Option<&Heat>) -> Section {
-    let mut inner = Vec::new();
-    if let Some(glibc) = &inspection.look.glibc {
-        inner.extend(fragmentation::of_glibc(glibc));
-    }
-    inner.extend(heat.map(fragmentation::of_pages).into_iter().flatten());
-    if inspection.look.snapshot.heaps.iter().any(|heap| heap.has_served()) {
-        inner.extend(fragmentation::of_policy(&Policy::of(&inspection.look.snapshot)));
-    }
-    if inner.is_empty() {
-        let text = format!("The blocks of this malloc ({}) cannot be seen from outside.", inspection.malloc);
-        inner.push(element("p").text(text));
-    }
-    let lead = "Which blocks there are, and what keeps free memory from going back.";
-    Section::new("fragmentation", "Fragmentation", lead, inner)
 }
 
 fn kernel(inspection: &Inspection) -> Section {
@@ -173,20 +122,7 @@ fn kernel(inspection: &Inspection) -> Section {
 }
 
 fn environs(inspection: &Inspection, machine: &Machine) -> Section {
-    let look = &inspection.look;
-    let mut of_malloc = vec![("malloc in force".to_owned(), inspection.malloc.clone())];
-    if let Some(minor) = look.glibc.as_ref().and_then(|glibc| glibc.version) {
-        of_malloc.push(("libc".to_owned(), format!("glibc 2.{minor}")));
-    }
-    let runtimes: Vec<&str> = look.runtimes.iter().map(|runtime| runtime.name()).collect();
-    if !runtimes.is_empty() {
-        of_malloc.push(("also in the process".to_owned(), runtimes.join(", ")));
-    }
-    of_malloc.extend(look.glibc.as_ref().and_then(|glibc| glibc.parameters).iter().flat_map(environment::parameters));
-    of_malloc.extend(Policy::of(&look.snapshot).thresholds.iter().map(environment::threshold));
-    of_malloc.extend(environment::settings(&look.settings));
-    of_malloc.extend(environment::limit(look.limit.as_ref()));
-    let inner = vec![facts("malloc and its settings", of_malloc), environment::machine(machine)];
+    let inner = vec![facts("malloc and its settings", look::settings(inspection)), environment::machine(machine)];
     Section::new("environment", "Environment", "What decides how memory behaves here.", inner)
 }
 

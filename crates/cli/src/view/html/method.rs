@@ -40,7 +40,7 @@ pub(super) const OF_INSPECT: [Way; 9] = [
 ];
 
 /// Of a process that brkmap ran.
-pub(super) const OF_RUN: [Way; 6] = [
+pub(super) const OF_RUN: [Way; 8] = [
     (
         "resident (RSS)",
         "measured",
@@ -54,6 +54,17 @@ pub(super) const OF_RUN: [Way; 6] = [
     ),
     ("returnable", "predicted", "Whole OS pages without a live byte, counted where they are resident."),
     ("rounding", "estimate", "From a sample of requests by size class; exact for large blocks."),
+    (
+        "over time",
+        "measured",
+        "Resident and mapped bytes from /proc/PID/statm, every 10 ms or less often; live bytes from full looks.",
+    ),
+    (
+        "at its peak",
+        "measured",
+        "A full look beside the running process, which is not stopped for it, when it was largest; its share of the true peak \
+         is told.",
+    ),
     ("calls of the kernel", "measured", "Counters of the library in the process, or a tracer: the section says which."),
 ];
 

@@ -4,6 +4,7 @@
 //!  markup     the only place where foreign text becomes part of a page
 //!  table      numbers and tables
 //!  card, waterfall, timeline, space, fragmentation, calls, environment, method      one section each
+//!  look       sections of a full look, which both commands have
 //!  page       head, contents, sections, raw data
 //!  inspect, run                                                                     which sections a command has
 //! ```
@@ -13,6 +14,7 @@ mod card;
 mod environment;
 mod fragmentation;
 mod inspect;
+mod look;
 mod markup;
 mod method;
 mod page;

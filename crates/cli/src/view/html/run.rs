@@ -5,14 +5,15 @@ use super::markup::{Element, element, of_class};
 use super::page::{Page, Section};
 use super::table::{Column, facts, folded, mebibytes, mib, number, table};
 use super::timeline::Timeline;
-use super::waterfall::{self, Mark};
-use super::{calls, card, environment, fragmentation, method, over_time, page};
+use super::waterfall::{self, Bar, Mark};
+use super::{calls, card, environment, fragmentation, look, method, over_time, page};
 use crate::model::kernel_calls::{self, KernelCalls};
 use crate::model::machine::Machine;
+use crate::model::picture::{Grain, Picture};
 use crate::model::process::{Outcome, Process};
 use crate::model::snapshot::Moment as Seen;
-use crate::model::verdict::judge;
-use crate::model::waterfall::Kind;
+use crate::model::verdict::Judgement;
+use crate::model::xray::Row;
 use crate::trace::Following;
 use crate::view::syscalls::Calls;
 use crate::view::{Report, UNSEEN, command_line, short_command, signal_name};
@@ -32,9 +33,12 @@ pub(crate) fn render(report: &Report, machine: &Machine, data: &Value) -> String
         let ticks = report.calls.as_ref().map_or(Vec::new(), |calls| {
             kernel_calls::ticks(&calls.summary, &calls.calls, calls.not_kept == 0, main.pid)
         });
-        let timeline = Timeline { moments: &[], ticks: &ticks, limit: None };
+        let deep = main.depth.end.as_deref().or(main.depth.highest());
+        let limit = deep.and_then(|deep| deep.inspection.look.limit.as_ref()).map(|limit| limit.limit);
+        let timeline = Timeline { moments: main.depth.timeline.moments(), ticks: &ticks, limit };
         sections.push(resident(main));
         sections.push(over_time(&timeline, "The program ended before a second one."));
+        sections.extend(address_space(main));
         sections.push(fragments(main));
         sections.push(kernel(main, report.calls.as_ref()));
     }
@@ -105,35 +109,75 @@ fn verdict(report: &Report) -> Element {
             remedies,
             warnings,
             bars: &[],
+            moment: None,
         });
     };
-    let verdict = judge(&main.waterfall, &main.in_force);
-    let mut text = verdict.text;
+    let judgement = Judgement::of(main);
+    let mut text = judgement.text().to_owned();
     // A compiler driver or a shell script is small itself; what it started may not be.
     if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
         let name = short_command(child, 40);
         let name = name.split(' ').next().unwrap_or_default();
         text += &format!("; its child {name} reached {}", mib(child.peak_rss));
     }
-    let bars = waterfall::of_waterfall(&main.waterfall);
-    let get = |kind| main.waterfall.get(kind);
-    let known = |bytes: u64| main.waterfall.ours.then_some(bytes);
+    let (evidence, remedies) = match &judgement {
+        Judgement::Deep(diagnosis) => {
+            (Some((diagnosis.confidence.key(), diagnosis.evidence.as_str())), look::remedies(diagnosis))
+        }
+        Judgement::Plain(_) => (None, Vec::new()),
+    };
+    let last = last(main);
+    let known = |bytes: u64| last.is_read.then_some(bytes);
     let figures = vec![
         Figure { name: "peak resident", bytes: Some(main.peak_rss), note: marked(Mark::Measured) },
-        Figure { name: "resident (RSS)", bytes: Some(main.waterfall.rss()), note: seen(main) },
-        Figure { name: "held by the program", bytes: known(waterfall::held(&bars)), note: seen(main) },
-        Figure { name: "free, can go back", bytes: known(get(Kind::Returnable)), note: marked(Mark::Predicted) },
+        Figure { name: "resident (RSS)", bytes: Some(waterfall::sum(&last.bars)), note: last.when.clone() },
+        Figure { name: "held by the program", bytes: known(waterfall::held(&last.bars)), note: last.when.clone() },
+        Figure { name: "a trim would return", bytes: known(returnable(&last.bars)), note: marked(Mark::Predicted) },
     ];
-    let (remedies, warnings) = (Vec::new(), warnings(report));
     card::section(&Card {
-        class: verdict.class.key(),
+        class: judgement.key(),
         text: &text,
-        evidence: None,
+        evidence,
         figures,
         remedies,
-        warnings,
-        bars: &bars,
+        warnings: warnings(report),
+        bars: &last.bars,
+        moment: Some(format!("{} resident {}", mib(waterfall::sum(&last.bars)), last.when)),
     })
+}
+
+/// The bars of a process at one moment.
+struct Shown {
+    bars: Vec<Bar>,
+    when: String,
+    /// Whether its malloc was read.
+    is_read: bool,
+}
+
+/// A process at its last moment: by the full look, if there was one.
+fn last(process: &Process) -> Shown {
+    let when = seen(process);
+    match process.depth.end.as_deref() {
+        Some(end) if !process.waterfall.ours => {
+            let xray = &end.inspection.xray;
+            Shown { bars: waterfall::of_xray(xray), when, is_read: xray.malloc_seen }
+        }
+        _ => Shown { bars: waterfall::of_waterfall(&process.waterfall), when, is_read: process.waterfall.ours },
+    }
+}
+
+/// A process when it was largest, if that was seen and is another moment than the last.
+fn highest(process: &Process) -> Option<Shown> {
+    let peak = process.depth.highest()?;
+    let is_last = process.depth.end.as_deref().is_some_and(|end| std::ptr::eq(end, peak));
+    let share = peak.rss() as f64 * 100.0 / process.peak_rss.max(1) as f64;
+    let when = format!("after {:.2} s, when {share:.1} % of its peak were there", peak.after.as_secs_f64());
+    let xray = &peak.inspection.xray;
+    (!is_last).then(|| Shown { bars: waterfall::of_xray(xray), when, is_read: xray.malloc_seen })
+}
+
+fn returnable(bars: &[Bar]) -> u64 {
+    bars.iter().filter(|bar| bar.key == Row::Returnable.key()).map(|bar| bar.bytes).sum()
 }
 
 fn warnings(report: &Report) -> Vec<String> {
@@ -153,9 +197,14 @@ fn warnings(report: &Report) -> Vec<String> {
 }
 
 fn resident(main: &Process) -> Section {
-    let bars = waterfall::of_waterfall(&main.waterfall);
-    let lead = format!("Every resident byte under one reason, {}. The bars sum to RSS exactly.", seen(main));
-    let mut inner = vec![waterfall::table(&bars, "resident memory by reason, in MiB and as a share")];
+    let lead = "Every resident byte under one reason. The bars follow each other and sum to RSS exactly.";
+    let last = last(main);
+    let caption = |shown: &Shown| format!("resident memory {}, in MiB and as a share", shown.when);
+    let mut inner = vec![waterfall::table(&last.bars, &caption(&last))];
+    if let Some(highest) = highest(main) {
+        let peak = [element("h3").text("At its peak"), waterfall::table(&highest.bars, &caption(&highest))];
+        inner.splice(0..0, peak.into_iter().chain([element("h3").text("At last")]));
+    }
     if !main.named.is_empty() {
         let heads = [
             ("name", Column::Text),
@@ -169,19 +218,31 @@ fn resident(main: &Process) -> Section {
         inner.push(element("h3").text("Memory that the program named"));
         inner.push(table("its bytes are in the rows above already", &heads, rows));
     }
-    inner.push(folded("what the rows mean", true, [waterfall::terms(&bars)]));
+    inner.push(folded("what the rows mean", true, [waterfall::terms(&last.bars)]));
     Section::new("resident", "Where the memory is", lead, inner)
 }
 
+/// As the full look at the last moment shows it, else as brkmap's own books do.
 fn fragments(main: &Process) -> Section {
-    let inner = match main.engine {
-        Some(_) => fragmentation::of_brkmap(&main.policy),
-        None => {
-            let text = format!("The blocks of this malloc ({}) were not read.", main.in_force.malloc);
-            vec![element("p").text(text)]
-        }
+    let mut section = match main.depth.end.as_deref().or(main.depth.highest()) {
+        Some(deep) => look::fragments(&deep.inspection, None),
+        None => Section::new("fragmentation", "Fragmentation", "What keeps free memory from going back.", Vec::new()),
     };
-    Section::new("fragmentation", "Fragmentation", "What keeps free memory from going back.", inner)
+    if main.engine.is_some() {
+        section.inner = fragmentation::of_brkmap(&main.policy);
+    } else if section.inner.is_empty() {
+        let text = format!("The blocks of this malloc ({}) were not read.", main.in_force.malloc);
+        section.inner.push(element("p").text(text));
+    }
+    section
+}
+
+/// The address space when the process was largest.
+fn address_space(main: &Process) -> Option<Section> {
+    let deep = main.depth.highest()?;
+    let picture = Picture::of(main.pid, &deep.inspection.look, Grain::SVG);
+    let when = format!("After {:.2} s, with {} resident. ", deep.after.as_secs_f64(), mib(deep.rss()));
+    Some(look::address_space(&deep.inspection, &picture, &when))
 }
 
 fn kernel(main: &Process, traced: Option<&Calls>) -> Section {
@@ -250,20 +311,28 @@ fn malloc(process: &Process) -> String {
 }
 
 fn one(process: &Process, is_open: bool) -> Element {
-    let bars = waterfall::of_waterfall(&process.waterfall);
+    let last = last(process);
     let title = format!("{} · peak {} · {}", short_command(process, WIDTH), mib(process.peak_rss), malloc(process));
-    let caption = format!("pid {}, {}, {}", process.pid, ended(process.outcome), seen(process));
+    let caption = format!("pid {}, {}, {}", process.pid, ended(process.outcome), last.when);
+    let peak = highest(process).map(|highest| {
+        let caption = format!("pid {}, {}", process.pid, highest.when);
+        waterfall::table(&highest.bars, &caption)
+    });
     of_class("details", "process shown")
         .with_some("open", is_open.then_some("open"))
         .child(element("summary").text(title))
-        .child(waterfall::table(&bars, &caption))
+        .children(peak)
+        .child(waterfall::table(&last.bars, &caption))
 }
 
 fn environs(report: &Report, machine: &Machine) -> Section {
     let mut of_malloc = Vec::new();
     if let Some(main) = &report.main {
         of_malloc.push(("malloc in force".to_owned(), malloc(main)));
-        of_malloc.extend(main.policy.thresholds.iter().map(environment::threshold));
+        match main.depth.end.as_deref().or(main.depth.highest()) {
+            Some(deep) => of_malloc = look::settings(&deep.inspection),
+            None => of_malloc.extend(main.policy.thresholds.iter().map(environment::threshold)),
+        }
         of_malloc.push(("program".to_owned(), main.exe.clone()));
     }
     let time =
@@ -277,7 +346,7 @@ fn how(report: &Report) -> Section {
     let mut limits = vec![
         "Figures are of the moment that their heading names; what a program freed before is not in them.".to_owned(),
     ];
-    if report.main.as_ref().is_some_and(|main| !main.waterfall.ours) {
+    if report.main.as_ref().is_some_and(|main| !last(main).is_read) {
         limits.push("The malloc in force was not read, so live and free are not told apart.".to_owned());
     }
     Section::new(

@@ -19,9 +19,9 @@ pub(super) struct Timeline<'a> {
 /// Rows of the table of moments; more would say less.
 const ROWS: usize = 40;
 /// Space around the plot.
-const LEFT: f64 = 68.0;
+const LEFT: f64 = 78.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 26.0;
 const BELOW: f64 = 26.0;
 /// Height of a lane of ticks.
 const LANE: f64 = 20.0;
@@ -30,7 +30,10 @@ const OFF_SCALE: u64 = 3;
 
 /// The figure, or why there is none.
 pub(super) fn figure(timeline: &Timeline<'_>, how_to_get_one: &str) -> Vec<Element> {
-    let moments = timeline.moments;
+    // A full look takes its time: what it saw is entered behind samples that are younger.
+    let mut moments = timeline.moments.to_vec();
+    moments.sort_by_key(|moment| moment.at_ms);
+    let (moments, timeline) = (&moments, &Timeline { moments: &moments, ..*timeline });
     if moments.len() < 2 {
         return vec![element("p").text("One look only: there is no line to draw. ").text(how_to_get_one)];
     }
@@ -197,9 +200,8 @@ impl<'a> Chart<'a> {
         let (x, y) = (self.x(peak.at_ms), self.y(peak.rss));
         let is_right = x > self.width * 0.6;
         let dot = of_class("circle", "dot").with("r", 4.5).with("cx", format!("{x:.1}")).with("cy", format!("{y:.1}"));
-        let above = if y < TOP + 16.0 { y + 18.0 } else { y - 9.0 };
         let (x, anchor) = if is_right { (x - 7.0, "end") } else { (x + 7.0, "start") };
-        vec![dot, label((x, above), anchor, &format!("peak {}", mib(peak.rss)))]
+        vec![dot, label((x, y - 9.0), anchor, &format!("peak {}", mib(peak.rss)))]
     }
 
     /// One lane per kind of call; calls of one place share a tick, taller for more bytes.
@@ -303,6 +305,16 @@ mod tests {
 
     fn text(timeline: &Timeline<'_>) -> String {
         figure(timeline, "use --watch").iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn moments_are_drawn_in_their_order() {
+        let mut moments = moments(4);
+        moments.swap(1, 2);
+        let text = text(&Timeline { moments: &moments, ticks: &[], limit: None });
+        let line = text.split("class=\"rss\" points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let places: Vec<f64> = line.split(' ').map(|point| point.split(',').next().unwrap().parse().unwrap()).collect();
+        assert!(places.is_sorted(), "{places:?}");
     }
 
     #[test]
