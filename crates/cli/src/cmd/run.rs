@@ -4,6 +4,7 @@ use super::page::PageFile;
 use super::{Failure, calls};
 use crate::cli::run::{Alloc, Arguments};
 use crate::embed::{self, Library};
+use crate::heap::occupancy::Detail;
 use crate::machine;
 use crate::model::in_force::Wanted;
 use crate::trace::{self, Options, Program, Stops};
@@ -38,7 +39,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     } else {
         (no_trace(&arguments.command, arguments.no_trace), None)
     };
-    let mut run = trace::run(&program, wanted.clone(), no_trace, record)
+    // The page shows how full each OS page is; the other reports do with sums.
+    let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
+    let mut run = trace::run_closely(&program, wanted.clone(), no_trace, record, detail)
         .map_err(|error| Failure::tool(format!("cannot run the program: {error}")))?;
     calls::check_start(&arguments.command[0], run.not_started.as_ref())?;
     let recorded = run.calls.take().map(|recorded| calls::view(recorded, Mode::Filter, run.wall));

@@ -15,6 +15,7 @@ mod ptrace;
 mod spawn;
 mod track;
 
+use crate::heap::occupancy::Detail;
 use crate::model::calls::Kind;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
@@ -85,6 +86,17 @@ pub(crate) fn run(
     no_trace: Option<String>,
     record: Option<(Stops, Options)>,
 ) -> io::Result<Run> {
+    run_closely(program, wanted, no_trace, record, Detail::Sums)
+}
+
+/// The same; full looks see heaps as closely as is wanted.
+pub(crate) fn run_closely(
+    program: &Program,
+    wanted: Wanted,
+    no_trace: Option<String>,
+    record: Option<(Stops, Options)>,
+    detail: Detail,
+) -> io::Result<Run> {
     let signals = Signals::take_over();
     let begin = Instant::now();
     let filter = Filter::new();
@@ -100,6 +112,7 @@ pub(crate) fn run(
     };
     let is_traced = following == Following::All;
     let mut processes = Processes::new(wanted, begin);
+    processes.look_closely(detail);
     processes.begin(pid, is_traced);
     let recorder = options.filter(|_| is_traced).map(Recorder::new);
     let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };

@@ -2,6 +2,7 @@
 
 use super::track::{Track, Tracks};
 use crate::collect::{self, Collector};
+use crate::heap::occupancy::Detail;
 use crate::model::depth::Depth;
 use crate::model::in_force::Wanted;
 use crate::model::process::{EarlierProgram, Outcome, Process};
@@ -62,6 +63,12 @@ impl Processes {
             never_exec: HashSet::new(),
             not_kept: 0,
         }
+    }
+
+    /// Full looks shall see heaps so closely.
+    pub(super) fn look_closely(&mut self, detail: Detail) {
+        self.collector.detail = detail;
+        self.tracks.looker.detail = detail;
     }
 
     /// Enters the command's own process.

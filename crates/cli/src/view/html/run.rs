@@ -7,11 +7,13 @@ use super::table::{Column, facts, folded, mebibytes, mib, number, table};
 use super::timeline::Timeline;
 use super::waterfall::{self, Bar, Mark};
 use super::{calls, card, environment, fragmentation, look, method, over_time, page};
+use crate::model::heat::Heat;
 use crate::model::kernel_calls::{self, KernelCalls};
 use crate::model::machine::Machine;
 use crate::model::picture::{Grain, Picture};
 use crate::model::process::{Outcome, Process};
 use crate::model::snapshot::Moment as Seen;
+use crate::model::spans::spans;
 use crate::model::verdict::Judgement;
 use crate::model::xray::Row;
 use crate::trace::Following;
@@ -224,11 +226,15 @@ fn resident(main: &Process) -> Section {
 
 /// As the full look at the last moment shows it, else as brkmap's own books do.
 fn fragments(main: &Process) -> Section {
-    let mut section = match main.depth.end.as_deref().or(main.depth.highest()) {
-        Some(deep) => look::fragments(&deep.inspection, None),
+    let deep = main.depth.end.as_deref().or(main.depth.highest());
+    let mut section = match deep {
+        Some(deep) => {
+            let heat = Heat::of(&deep.inspection.look, &spans(&deep.inspection.look), Grain::SVG.heat);
+            look::fragments(&deep.inspection, heat.as_ref())
+        }
         None => Section::new("fragmentation", "Fragmentation", "What keeps free memory from going back.", Vec::new()),
     };
-    if main.engine.is_some() {
+    if deep.is_none() && main.engine.is_some() {
         section.inner = fragmentation::of_brkmap(&main.policy);
     } else if section.inner.is_empty() {
         let text = format!("The blocks of this malloc ({}) were not read.", main.in_force.malloc);
