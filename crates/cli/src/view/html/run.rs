@@ -168,10 +168,11 @@ fn last(process: &Process) -> Shown {
     }
 }
 
-/// A process when it was largest, if that was seen and is another moment than the last.
+/// A process when it was largest, if that was seen and it was larger than at last.
 fn highest(process: &Process) -> Option<Shown> {
     let peak = process.depth.highest()?;
-    let is_last = process.depth.end.as_deref().is_some_and(|end| std::ptr::eq(end, peak));
+    let last = process.waterfall.rss();
+    let is_last = peak.rss() <= last + last / 50;
     let share = peak.rss() as f64 * 100.0 / process.peak_rss.max(1) as f64;
     let when = format!("after {:.2} s, when {share:.1} % of its peak were there", peak.after.as_secs_f64());
     let xray = &peak.inspection.xray;
@@ -204,7 +205,7 @@ fn resident(main: &Process) -> Section {
     let caption = |shown: &Shown| format!("resident memory {}, in MiB and as a share", shown.when);
     let mut inner = vec![waterfall::table(&last.bars, &caption(&last))];
     if let Some(highest) = highest(main) {
-        let peak = [element("h3").text("At its peak"), waterfall::table(&highest.bars, &caption(&highest))];
+        let peak = [element("h3").text("Nearest to its peak"), waterfall::table(&highest.bars, &caption(&highest))];
         inner.splice(0..0, peak.into_iter().chain([element("h3").text("At last")]));
     }
     if !main.named.is_empty() {

@@ -201,7 +201,7 @@ impl<'a> Chart<'a> {
         let is_right = x > self.width * 0.6;
         let dot = of_class("circle", "dot").with("r", 4.5).with("cx", format!("{x:.1}")).with("cy", format!("{y:.1}"));
         let (x, anchor) = if is_right { (x - 7.0, "end") } else { (x + 7.0, "start") };
-        vec![dot, label((x, y - 9.0), anchor, &format!("peak {}", mib(peak.rss)))]
+        vec![dot, label((x, y - 9.0), anchor, &format!("highest {}", mib(peak.rss)))]
     }
 
     /// One lane per kind of call; calls of one place share a tick, taller for more bytes.
