@@ -14,6 +14,7 @@
 //! | [`Pool<T>`] | a [`Pooled<T>`](Pooled) that is dropped and returned by itself | one | pop: 4 instructions | push: 3 |
 //! | [`BlockPool`] | a block of one [`Layout`](core::alloc::Layout) | one | the same | the same |
 //! | [`SyncPool<T>`] | a [`SyncPooled<T>`](SyncPooled) | any number, lock-free | one compare-and-exchange | one |
+//! | [`SyncBlockPool`] | a block of one layout | any number, lock-free | the same | the same |
 //!
 //! ```text
 //!   chunk   |header|T|free|T|T|free|free|T|· · never used · ·|
@@ -21,14 +22,17 @@
 //!   list ──────────────┴◄───────┴◄───┘        the last freed is the next used: it is in the cache
 //! ```
 //!
-//! **Limits.** Slots are at least 8 bytes. Chunks go back when the pool is dropped, not before.
+//! **Limits.** Slots are at least 8 bytes; between threads 4 bytes longer than the object. Chunks go back when the pool is dropped, not before.
 
 mod block;
 mod sync;
+mod sync_block;
+mod sync_slots;
 mod typed;
 
 pub use block::BlockPool;
 pub use sync::{SyncPool, SyncPooled};
+pub use sync_block::SyncBlockPool;
 pub use typed::{Pool, Pooled};
 
 use crate::chunks::Chunks;

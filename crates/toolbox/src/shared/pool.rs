@@ -29,6 +29,7 @@ use super::words::{WORD, Words, stride};
 use super::{Handle, Memory};
 use crate::error::{Error, ErrorKind};
 use crate::plain::Plain;
+use crate::tagged;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -137,17 +138,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     }
 
     fn pop(&self) -> Result<Option<u32>, Error> {
-        let head = self.words().at(AT_HEAD)?;
-        let mut now = head.load(Ordering::Acquire);
-        loop {
-            let Some(index) = (now as u32).checked_sub(1) else { return Ok(None) };
-            let next = self.state(index)?.load(Ordering::Relaxed) as u32;
-            let changed = ((now >> 32).wrapping_add(1) << 32) | u64::from(next);
-            match head.compare_exchange_weak(now, changed, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Some(index)),
-                Err(other) => now = other,
-            }
-        }
+        let next_of = |index| Ok(self.state(index)?.load(Ordering::Relaxed) as u32);
+        tagged::pop(self.words().at(AT_HEAD)?, next_of)
     }
 
     fn take_fresh(&self) -> Result<u32, Error> {
@@ -227,15 +219,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     /// Puts a slot in state `free` on the list.
     fn push(&self, index: u32, free: u64) -> Result<(), Error> {
         let (head, state) = (self.words().at(AT_HEAD)?, self.state(index)?);
-        let mut now = head.load(Ordering::Relaxed);
-        loop {
-            state.store(free | now & u64::from(u32::MAX), Ordering::Relaxed);
-            let changed = ((now >> 32).wrapping_add(1) << 32) | u64::from(index + 1);
-            match head.compare_exchange_weak(now, changed, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(other) => now = other,
-            }
-        }
+        tagged::push(head, index, |next| state.store(free | u64::from(next), Ordering::Relaxed));
+        Ok(())
     }
 
     /// Makes the list of free slots anew from the slots themselves, so that none is lost.
