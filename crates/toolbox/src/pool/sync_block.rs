@@ -85,6 +85,11 @@ impl<S: Source> SyncBlockPool<S> {
         self
     }
 
+    /// The source. Exclusive, because another thread may be getting a chunk from it.
+    pub fn source(&mut self) -> &S {
+        self.slots.source()
+    }
+
     /// The size and the alignment of its blocks.
     pub const fn block(&self) -> Layout {
         self.block

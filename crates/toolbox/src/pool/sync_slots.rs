@@ -5,6 +5,8 @@
 //!   table 1  |value|link|…                     128 slots; table n has 64 × 2^n, so a number says which table and place
 //! ```
 //!
+//! Where the source has less than a whole table, the table is as long as that, and the other numbers stay unused.
+//!
 //! The link lies behind the value, not in it: a thread that lost the race for a slot may still read its link while the winner
 //! already writes the value. A slot that is somebody's links to itself, which a slot in the list never does: so a block
 //! knows its number, and a block that is given back twice can be told.
@@ -51,10 +53,8 @@ impl Shape {
 pub(super) struct SyncSlots<S: Source> {
     /// Invariant `[tagged-head]`, see [`tagged`].
     head: AtomicU64,
-    /// Slots below this number were handed out at some time.
-    fresh: AtomicU32,
-    /// Slots below this number exist.
-    capacity: AtomicU32,
+    /// End of the newest table << 32 | first number in it that was never handed out.
+    fresh: AtomicU64,
     tables: [AtomicPtr<u8>; TABLES],
     /// Used with the lock held.
     chunks: Chunks<S>,
@@ -70,8 +70,7 @@ impl<S: Source> SyncSlots<S> {
     pub(super) const fn over(source: S) -> SyncSlots<S> {
         SyncSlots {
             head: AtomicU64::new(0),
-            fresh: AtomicU32::new(0),
-            capacity: AtomicU32::new(0),
+            fresh: AtomicU64::new(0),
             tables: [const { AtomicPtr::new(ptr::null_mut()) }; TABLES],
             chunks: Chunks::new(source),
             growth: SpinLock::new(),
@@ -80,6 +79,10 @@ impl<S: Source> SyncSlots<S> {
 
     pub(super) fn set_name(&mut self, name: &'static str) {
         self.chunks.set_name(name);
+    }
+
+    pub(super) fn source(&mut self) -> &S {
+        self.chunks.source()
     }
 
     /// The table and the place in it of a slot.
@@ -128,37 +131,64 @@ impl<S: Source> SyncSlots<S> {
 
     #[inline(never)]
     fn take_fresh(&self, shape: Shape) -> Result<NonNull<u8>, Error> {
+        let mut now = self.fresh.load(Ordering::Acquire);
         loop {
-            let fresh = self.fresh.load(Ordering::Relaxed);
-            if fresh >= self.capacity.load(Ordering::Acquire) {
-                self.grow(shape, fresh)?;
-            } else if self.fresh.compare_exchange_weak(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                let slot = self.slot(shape, fresh);
-                // SAFETY: [tagged-head] the slot is ours alone, for the first time; nobody has read its link.
-                unsafe { slot.add(shape.link).cast::<AtomicU32>().write(AtomicU32::new(fresh + 1)) };
-                return Ok(slot);
+            let (end, fresh) = ((now >> 32) as u32, now as u32);
+            if fresh >= end {
+                self.grow(shape, now)?;
+                now = self.fresh.load(Ordering::Acquire);
+                continue;
+            }
+            match self.fresh.compare_exchange_weak(now, now + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    let slot = self.slot(shape, fresh);
+                    // SAFETY: [tagged-head] the slot is ours alone, for the first time; nobody has read its link.
+                    unsafe { slot.add(shape.link).cast::<AtomicU32>().write(AtomicU32::new(fresh + 1)) };
+                    return Ok(slot);
+                }
+                Err(other) => now = other,
             }
         }
     }
 
-    /// Gets the table in which slot `number` lies, unless another thread did meanwhile.
+    /// Gets one more table, unless another thread did since `fresh` was `seen`: all slots had been handed out.
     #[cold]
-    fn grow(&self, shape: Shape, number: u32) -> Result<(), Error> {
+    fn grow(&self, shape: Shape, seen: u64) -> Result<(), Error> {
         let _held = self.growth.lock();
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        if number < capacity {
+        if self.fresh.load(Ordering::Relaxed) != seen {
             return Ok(());
         }
-        let (table, _) = Self::split(capacity);
-        let full =
-            Error::new(ErrorKind::Exhausted, "a pool of threads", shape.bytes(), "4 billion objects are the most");
-        let slots = FIRST.checked_shl(table as u32).filter(|_| table < TABLES).ok_or(full)?;
-        let more = capacity.checked_add(slots).ok_or(full)?;
-        let bytes = shape.bytes().checked_mul(slots as usize).ok_or(full)?;
-        let chunk = self.chunks.acquire(bytes, shape.slot.align(), None)?;
-        self.tables[table].store(chunk.start().as_ptr(), Ordering::Release);
-        self.capacity.store(more, Ordering::Release);
+        let full = Error::new(ErrorKind::Exhausted, "a pool of threads", shape.bytes(), "use a second pool");
+        let is_unused = |table: &&AtomicPtr<u8>| table.load(Ordering::Relaxed).is_null();
+        let table = self.tables.iter().find(is_unused).ok_or(full)?;
+        let number = self.tables.iter().take_while(|table| !is_unused(table)).count();
+        let slots = FIRST << number;
+        self.chunks.expect(shape.bytes().saturating_mul(slots as usize));
+        let chunk = self.chunks.acquire(shape.bytes(), shape.slot.align(), None)?;
+        let slots = (chunk.bytes() / shape.bytes()).min(slots as usize) as u32;
+        let first = Self::first_of(number);
+        table.store(chunk.start().as_ptr(), Ordering::Release);
+        // Nobody takes a fresh slot while there is none, so nobody else changes this word.
+        self.fresh.store(u64::from(first + slots) << 32 | u64::from(first), Ordering::Release);
         Ok(())
+    }
+
+    /// Number of the first slot in a table.
+    const fn first_of(table: usize) -> u32 {
+        FIRST * ((1 << table) - 1)
+    }
+
+    /// For each table: its first number, where it starts, and how many of its slots were handed out at some time; with the
+    /// lock held.
+    fn each_table(&self, shape: Shape, mut then: impl FnMut(u32, NonNull<u8>, u32)) {
+        let (fresh, mut number) = (self.fresh.load(Ordering::Acquire) as u32, 0);
+        // A table is a chunk, in the same order.
+        self.chunks.each(|chunk| {
+            let first = Self::first_of(number);
+            let slots = (chunk.bytes() / shape.bytes()).min((FIRST << number) as usize) as u32;
+            then(first, chunk.start(), slots.min(fresh - first));
+            number += 1;
+        });
     }
 
     /// # Safety
@@ -170,7 +200,7 @@ impl<S: Source> SyncSlots<S> {
         let link = unsafe { Self::link(shape, slot) };
         let number = link.load(Ordering::Relaxed).wrapping_sub(1);
         debug_assert!(
-            number < self.fresh.load(Ordering::Relaxed) && self.slot(shape, number) == slot,
+            number < self.fresh.load(Ordering::Relaxed) as u32 && self.slot(shape, number) == slot,
             "{slot:?} is free already, or not from this pool"
         );
         // With release for `stats`, which follows links without popping.
@@ -183,37 +213,35 @@ impl<S: Source> SyncSlots<S> {
     ///
     /// No other thread uses the pool meanwhile: the link of a slot that is being taken for the first time is no value yet.
     pub(super) unsafe fn is_live(&self, shape: Shape, address: usize) -> bool {
-        let fresh = self.fresh.load(Ordering::Acquire);
-        let mut first = 0;
-        for table in &self.tables {
-            let slots = (first + FIRST).min(fresh.saturating_sub(first));
-            let start = table.load(Ordering::Acquire).addr();
-            let bytes = slots as usize * shape.bytes();
-            if (start..start + bytes).contains(&address) {
-                let (place, inside) = ((address - start) / shape.bytes(), (address - start) % shape.bytes());
-                let number = first + place as u32;
+        let _held = self.growth.lock();
+        let mut is_live = false;
+        self.each_table(shape, |first, start, slots| {
+            let start = start.addr().get();
+            if (start..start + slots as usize * shape.bytes()).contains(&address) {
+                let number = first + ((address - start) / shape.bytes()) as u32;
                 // SAFETY: [tagged-head] the slot was handed out at some time, so it has a link.
-                let link = unsafe { Self::link(shape, self.slot(shape, number)) }.load(Ordering::Relaxed);
-                return inside == 0 && link == number + 1;
+                let link = unsafe { Self::link(shape, self.slot(shape, number)) };
+                is_live = (address - start).is_multiple_of(shape.bytes()) && link.load(Ordering::Relaxed) == number + 1;
             }
-            first = first.saturating_mul(2).saturating_add(FIRST);
-        }
-        false
+        });
+        is_live
     }
 
     /// What it has in hand; exact while no other thread uses it, else about right.
     pub(super) fn stats(&self, shape: Shape) -> Stats {
         let _held = self.growth.lock();
         let (chunks, held_bytes) = self.chunks.census();
-        let fresh = self.fresh.load(Ordering::Acquire);
-        let (mut free, mut at) = (0u32, self.head.load(Ordering::Acquire) as u32);
+        let fresh = self.fresh.load(Ordering::Acquire) as u32;
+        let mut all = 0;
+        self.each_table(shape, |_, _, slots| all += slots);
+        let (mut free, mut at) = (0, self.head.load(Ordering::Acquire) as u32);
         // Others may change the list while we walk it: never further than there are slots.
-        while at != 0 && at <= fresh && free < fresh {
+        while at != 0 && at <= fresh && free < all {
             free += 1;
             // SAFETY: [tagged-head] handed out at some time, so it has a link; its table is there, as the lock is held.
             at = unsafe { Self::link(shape, self.slot(shape, at - 1)) }.load(Ordering::Acquire);
         }
-        let live = (fresh - free) as usize;
+        let live = (all - free) as usize;
         Stats { name: self.chunks.name(), live, live_bytes: live * shape.bytes(), held_bytes, chunks }
     }
 }
