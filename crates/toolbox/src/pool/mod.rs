@@ -54,7 +54,7 @@ const fn slot_layout(object: Layout) -> Layout {
     let align = if object.align() > align_of::<Link>() { object.align() } else { align_of::<Link>() };
     match Layout::from_size_align(size.next_multiple_of(align), align) {
         Ok(slot) => slot,
-        Err(_) => panic!("a layout's size, rounded up to its alignment, is at most isize::MAX"),
+        Err(_) => panic!("a slot, rounded up to its alignment, is at most isize::MAX bytes"),
     }
 }
 
@@ -137,8 +137,9 @@ impl<S: Source> Slots<S> {
         let mut found = false;
         self.chunks.each(|chunk| {
             let start = chunk.start().addr().get();
-            let end =
-                if Some(chunk) == self.chunks.newest() { self.fresh.get().addr() } else { chunk.end().addr().get() };
+            // A rest that is too short for a slot is none.
+            let whole = start + chunk.bytes() / slot.size() * slot.size();
+            let end = if Some(chunk) == self.chunks.newest() { self.fresh.get().addr() } else { whole };
             found |= (start..end).contains(&address) && (address - start).is_multiple_of(slot.size());
         });
         found
