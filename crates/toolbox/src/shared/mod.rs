@@ -35,7 +35,9 @@ mod arena;
 mod block;
 mod bump;
 mod exclusive;
+mod face;
 mod free_list;
+mod free_space;
 mod handle;
 mod header;
 mod lock;
@@ -52,6 +54,7 @@ pub use pool::Pool;
 
 use crate::error::{Error, ErrorKind};
 use core::ptr::NonNull;
+use face::face;
 
 /// One range of memory that others may see and write.
 ///

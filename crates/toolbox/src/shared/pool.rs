@@ -24,9 +24,9 @@
 //!
 //! **Limits.** 2^32 − 1 slots. A generation has 31 bits: a handle that is kept over 2^31 reuses of its slot is believed.
 
-use super::header::{self, AT_ROOT, Kind, OWN, layout_of};
-use super::words::{WORD, Words, stride};
-use super::{Handle, Memory};
+use super::header::{self, Kind, OWN, layout_of};
+use super::words::{WORD, stride};
+use super::{Handle, Memory, face};
 use crate::error::{Error, ErrorKind};
 use crate::plain::Plain;
 use crate::tagged;
@@ -38,6 +38,8 @@ pub struct Pool<T: Plain, M: Memory> {
     memory: M,
     values: PhantomData<fn() -> T>,
 }
+
+face!(Pool<T: Plain, M: Memory>);
 
 /// Count of changes << 32 | number of the first free slot plus 1.
 const AT_HEAD: u64 = OWN;
@@ -87,20 +89,6 @@ impl<T: Plain, M: Memory> Pool<T, M> {
             pool.recover()?;
         }
         Ok(pool)
-    }
-
-    /// The memory.
-    pub fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// The memory, with all that it holds.
-    pub fn into_memory(self) -> M {
-        self.memory
-    }
-
-    fn words(&self) -> Words<'_> {
-        Words::of(&self.memory)
     }
 
     /// Slots that the memory has room for.
@@ -257,21 +245,6 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.handles().next().is_none()
-    }
-
-    /// Remembers a number, usually a handle's, from which all else is found after a restart.
-    ///
-    /// # Errors
-    ///
-    /// The memory was overwritten.
-    pub fn set_root(&self, root: u64) -> Result<(), Error> {
-        self.words().at(AT_ROOT)?.store(root, Ordering::Release);
-        Ok(())
-    }
-
-    /// The number that was remembered; 0 at first.
-    pub fn root(&self) -> u64 {
-        self.words().at(AT_ROOT).map_or(0, |word| word.load(Ordering::Acquire))
     }
 }
 
