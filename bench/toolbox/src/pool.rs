@@ -1,7 +1,7 @@
 //! Pools: objects of one size that come and go, and the same by keys.
 
 use crate::runner::{Random, Runner, opaque, ours, rival};
-use brkmap_toolbox::{BlockPool, HandleArena, Pool, SyncPool};
+use brkmap_toolbox::{BlockPool, HandleArena, Pool, SyncBlockPool, SyncPool};
 use std::alloc::Layout;
 use std::hint::black_box;
 
@@ -32,6 +32,8 @@ fn replace(runner: &mut Runner) {
     let mut in_pool: Vec<_> = (0..LIVE).map(|number| Some(pool.alloc(object(number)))).collect();
     let mut in_sync: Vec<_> = (0..LIVE).map(|number| Some(sync.alloc(object(number)))).collect();
     let mut in_blocks: Vec<_> = (0..LIVE).map(|_| blocks.allocate().unwrap()).collect();
+    let sync_blocks = SyncBlockPool::new(Layout::new::<Object>());
+    let mut in_sync_blocks: Vec<_> = (0..LIVE).map(|_| sync_blocks.allocate().unwrap()).collect();
     let mut boxes: Vec<_> = (0..LIVE).map(|number| Some(Box::new(object(number)))).collect();
     let mut slab = slab::Slab::<Object>::new();
     let mut in_slab: Vec<usize> = (0..LIVE).map(|number| slab.insert(object(number))).collect();
@@ -80,6 +82,16 @@ fn replace(runner: &mut Runner) {
                 batch!(|at, number| {
                     in_sync[at] = None;
                     in_sync[at] = Some(sync.alloc(object(opaque(number))));
+                }),
+            ),
+            ours(
+                "SyncBlockPool",
+                batch!(|at, number| {
+                    // SAFETY: the block is live, and freed once.
+                    unsafe { sync_blocks.deallocate(in_sync_blocks[at]) };
+                    in_sync_blocks[at] = sync_blocks.allocate().unwrap();
+                    // SAFETY: the block is as long as an object.
+                    unsafe { in_sync_blocks[at].cast::<Object>().write(object(opaque(number))) };
                 }),
             ),
             ours(
