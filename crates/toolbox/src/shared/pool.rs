@@ -176,8 +176,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
         Ok(copy)
     }
 
-    /// Replaces a value. Two who replace it at the same moment leave a mixture: values that matter that much need one
-    /// writer.
+    /// Replaces a value. Two who replace it at the same moment leave a mixture, and who replaces it while another removes it
+    /// may write into the value that has the slot next: values that matter that much need one writer.
     ///
     /// # Errors
     ///
