@@ -42,6 +42,34 @@ pub fn in_register<T>(reference: &T) -> &T {
     linux::in_register(reference)
 }
 
+/// `number * by`, in the register of `number`: compilers copy the other one, where both are needed no less.
+#[inline(always)]
+pub fn multiply(number: usize, by: usize) -> usize {
+    linux::multiply(number, by)
+}
+
+/// Counts a field of a record down by one, by the only thread that writes it: not one atomic step. Is it zero or less now?
+/// One instruction whose flags are the answer, which compilers do not make of a relaxed load and store.
+///
+/// # Safety
+/// *[record-field]* `OFFSET` is the offset of an `AtomicI32` in `T`.
+#[inline(always)]
+pub unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
+    // SAFETY: [record-field] promised by the caller.
+    unsafe { linux::count_down::<OFFSET, T>(record) }
+}
+
+/// Has a field of a record this value? A relaxed load and a compare, in the one instruction that compilers make of plain
+/// loads only.
+///
+/// # Safety
+/// *[record-field]* `OFFSET` is the offset of an `AtomicUsize` in `T`.
+#[inline(always)]
+pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+    // SAFETY: [record-field] promised by the caller.
+    unsafe { linux::field_is::<OFFSET, T>(record, value) }
+}
+
 /// Asks for the cache line at an address, if there is one; never faults.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
