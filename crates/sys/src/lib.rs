@@ -238,13 +238,14 @@ pub trait Kernel: Sync {
     /// The present program break as the *kernel* has it. `None`: the call is refused.
     fn program_break(&self) -> Option<usize>;
 
-    /// Moves the break by `delta` bytes relative to where libc believes it is. `Some(old)`: the break was at `old` and
-    /// is at `old + delta` now, checked against the kernel (which never reports an errno for `brk`). `None`: refused or
-    /// only partly done; the caller gives the break up for good.
+    /// Moves the break by `delta` bytes from `from`, where [`program_break`](Kernel::program_break) just said it is; refused if
+    /// libc believes otherwise. `Some(old)`: the break was at `old` and is at `old + delta` now, checked against the kernel
+    /// (which never reports an errno for `brk`); `old` is not `from` if somebody came in between. `None`: refused or only
+    /// partly done; the caller gives the break up for good.
     ///
     /// # Safety
     /// A shrink must only drop memory of the caller. The caller serialises its own calls.
-    unsafe fn move_break(&self, delta: isize) -> Option<usize>;
+    unsafe fn move_break(&self, from: usize, delta: isize) -> Option<usize>;
 
     /// Sleeps until `wake` on the same word, if it still holds `expected`; at most `timeout_ms`. May wake early.
     fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);

@@ -175,9 +175,9 @@ impl Kernel for Linux {
         program_break::now()
     }
 
-    unsafe fn move_break(&self, delta: isize) -> Option<usize> {
+    unsafe fn move_break(&self, from: usize, delta: isize) -> Option<usize> {
         // SAFETY: [caller-owns-range] the caller's promise: a shrink drops only memory of the caller
-        unsafe { program_break::shift(delta) }
+        unsafe { program_break::shift(from, delta) }
     }
 
     unsafe fn spawn(
