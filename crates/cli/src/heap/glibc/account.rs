@@ -10,7 +10,7 @@ const OWN: u64 = 8;
 /// Chunk sizes up to here are counted one by one.
 const SMALL: u64 = 1040;
 
-/// Live chunks by size.
+/// Chunks by size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     /// Number of chunks of 16 × index bytes.
@@ -26,7 +26,8 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    fn add(&mut self, size: u64) {
+    /// Enters a chunk.
+    pub(super) fn add(&mut self, size: u64) {
         if size <= SMALL {
             self.small[(size / 16) as usize] += 1;
         } else {

@@ -245,6 +245,7 @@ impl Walk<'_, '_> {
     fn end_run(&mut self, run: &mut Option<u64>, at: u64) {
         if let Some(start) = run.take() {
             self.account.free(start, at);
+            self.glibc.gaps.add(at - start);
         }
     }
 

@@ -36,10 +36,18 @@ pub(super) fn of_glibc(glibc: &Glibc) -> Vec<Element> {
         );
     }
     let mut all = vec![element("p").text(text), element("h3").text("Arenas"), arenas(&glibc.arenas)];
-    let classes = glibc.sizes.classes();
-    if !classes.is_empty() {
+    let (live, gaps) = (glibc.sizes.classes(), glibc.gaps.classes());
+    if !live.is_empty() {
         all.push(element("h3").text("Live blocks by size"));
-        all.push(sizes(classes));
+        all.push(sizes("sizes of chunks: the blocks with malloc's 8 bytes and rounding", "blocks", live));
+    }
+    if !gaps.is_empty() {
+        all.push(element("h3").text("Free gaps by size"));
+        all.push(sizes(
+            "free chunks between live ones, side by side as one; not all of their bytes are resident",
+            "gaps",
+            gaps,
+        ));
     }
     all
 }
@@ -85,12 +93,12 @@ fn arenas(arenas: &[Arena]) -> Element {
     table(&caption, &heads, shown.into_iter().map(row))
 }
 
-/// Live blocks by their size: from, to, how many, bytes.
-fn sizes(classes: Vec<(u64, u64, u64, u64)>) -> Element {
+/// Chunks by their size: from, to, how many, bytes.
+fn sizes(caption: &str, what: &str, classes: Vec<(u64, u64, u64, u64)>) -> Element {
     let name = |from: u64, to: u64| if from == to { size(from) } else { format!("{} – {}", size(from), size(to)) };
     let rows =
         classes.iter().map(|&(from, to, count, bytes)| (name(from, to), vec![number(count), mebibytes(bytes)], bytes));
-    bars("sizes of chunks: the blocks with malloc's 8 bytes and rounding", "size", &["blocks", "MiB"], rows.collect())
+    bars(caption, "size", &[what, "MiB"], rows.collect())
 }
 
 /// A table whose rows have a bar: name, cells, length of the bar. The largest are shown, in their order.
