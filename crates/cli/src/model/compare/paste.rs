@@ -1,0 +1,128 @@
+//! Lines by which a cell of a comparison is put to use.
+
+use super::plan::{Cell, Family};
+use crate::view::command_line;
+
+/// The same setting for three places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Paste {
+    /// What has to be done once before, in a shell.
+    pub(crate) before: Option<String>,
+    /// A command line.
+    pub(crate) shell: String,
+    pub(crate) dockerfile: Vec<String>,
+    /// A drop-in file of a service.
+    pub(crate) systemd: Vec<String>,
+}
+
+/// Where the library is put that no package brings.
+const INSTALLED: &str = "/usr/local/lib/libbrkmap.so";
+
+/// A value as a shell reads it back.
+fn shell_word(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// A value between double quotes, as Dockerfiles and units read it back. `$` and, in units, `%` would be replaced.
+fn quoted(value: &str, dollar: &str, percent: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@^".contains(c);
+    let mut text = String::new();
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '$' => text.push_str(dollar),
+            '%' => text.push_str(percent),
+            c => text.push(c),
+        }
+    }
+    if value.chars().all(is_plain) { text } else { format!("\"{text}\"") }
+}
+
+/// The lines of a cell; `None` if it needs none. `command` is the program that was measured.
+pub(crate) fn paste(cell: &Cell, command: &[String]) -> Option<Paste> {
+    let malloc = &cell.malloc;
+    let preload = match (malloc.family, malloc.soname, &malloc.preload) {
+        (Family::Brkmap, ..) => Some(INSTALLED.to_owned()),
+        (_, Some(soname), _) => Some(soname.to_owned()),
+        (_, None, path) => path.as_ref().map(|path| path.display().to_string()),
+    };
+    let mut all: Vec<(&str, String)> = preload.iter().map(|preload| ("LD_PRELOAD", preload.clone())).collect();
+    all.extend(cell.set().map(|(variable, value)| (variable, value.to_owned())));
+    if all.is_empty() {
+        return None;
+    }
+    let install = format!("install -D -m 644 \"$(brkmap lib-path)\" {INSTALLED}");
+    let (before, mut dockerfile) = match (malloc.family, malloc.package) {
+        (Family::Brkmap, _) => {
+            (Some(install), vec!["# cp \"$(brkmap lib-path)\" .".into(), format!("COPY libbrkmap.so {INSTALLED}")])
+        }
+        (_, Some(package)) => {
+            let line = format!("apt-get update && apt-get install -y --no-install-recommends {package}");
+            (None, vec![format!("RUN {line} && rm -rf /var/lib/apt/lists/*")])
+        }
+        _ => (None, malloc.preload.iter().map(|path| format!("COPY {0} {0}", path.display())).collect()),
+    };
+    let variables = |text: &dyn Fn(&str) -> String| -> Vec<String> {
+        all.iter().map(|(variable, value)| format!("{variable}={}", text(value))).collect()
+    };
+    let docker = variables(&|value| quoted(value, "\\$", "%"));
+    dockerfile.push(format!("ENV {}", docker.join(" ")));
+    let unit = all.iter().map(|(variable, value)| {
+        let both = quoted(&format!("{variable}={value}"), "$", "%%");
+        format!("Environment={both}")
+    });
+    Some(Paste {
+        before,
+        shell: format!("env {} {}", variables(&shell_word).join(" "), command_line(command)),
+        systemd: std::iter::once("[Service]".to_owned()).chain(unit).collect(),
+        dockerfile,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::malloc;
+    use super::*;
+
+    fn cell(name: &str, family: Family, settings: &[(&str, &str)]) -> Cell {
+        let settings = settings.iter().map(|&(variable, value)| (variable.to_owned(), value.to_owned())).collect();
+        Cell { malloc: malloc(name, family), settings }
+    }
+
+    #[test]
+    fn a_package_is_installed_and_named_by_its_soname() {
+        let cell = cell("jemalloc", Family::Jemalloc, &[("MALLOC_CONF", "background_thread:true,dirty_decay_ms:100")]);
+        let paste = paste(&cell, &["./server".to_owned(), "a b".to_owned()]).unwrap();
+        assert_eq!(
+            paste.shell,
+            "env LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=background_thread:true,dirty_decay_ms:100 ./server 'a b'"
+        );
+        assert!(paste.dockerfile[0].contains("install -y --no-install-recommends libjemalloc2 "));
+        assert!(paste.dockerfile[1].starts_with("ENV LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=background"));
+        assert_eq!(paste.systemd[..2], ["[Service]", "Environment=LD_PRELOAD=libjemalloc.so.2"]);
+        assert_eq!(paste.before, None);
+    }
+
+    #[test]
+    fn brkmap_gets_a_lasting_place_and_glibc_needs_nothing() {
+        let brkmap = paste(&cell("brkmap", Family::Brkmap, &[]), &["x".to_owned()]).unwrap();
+        assert!(brkmap.before.unwrap().contains("$(brkmap lib-path)"));
+        assert_eq!(brkmap.systemd[1], format!("Environment=LD_PRELOAD={INSTALLED}"));
+        assert_eq!(paste(&cell("glibc", Family::Glibc, &[("A", "")]), &["x".to_owned()]), None);
+        let set = paste(&cell("glibc", Family::Glibc, &[("MALLOC_ARENA_MAX", "1")]), &["x".to_owned()]).unwrap();
+        assert_eq!((set.shell.as_str(), set.dockerfile.len()), ("env MALLOC_ARENA_MAX=1 x", 1));
+    }
+
+    #[test]
+    fn values_are_read_back_as_they_are() {
+        let odd = cell("glibc", Family::Glibc, &[("V", "it's $1 \"%\\")]);
+        let paste = paste(&odd, &["x".to_owned()]).unwrap();
+        assert_eq!(paste.shell, r#"env V='it'\''s $1 "%\' x"#);
+        assert_eq!(paste.dockerfile[0], r#"ENV V="it's \$1 \"%\\""#);
+        assert_eq!(paste.systemd[1], r#"Environment="V=it's $1 \"%%\\""#);
+    }
+}
