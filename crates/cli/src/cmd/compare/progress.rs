@@ -66,7 +66,9 @@ impl Progress {
     }
 
     fn left(&self) -> String {
-        let Some(since) = self.measuring_since.filter(|_| self.done > 0) else { return String::new() };
+        let Some(since) = self.measuring_since.filter(|_| self.done > 0 && self.done < self.total) else {
+            return String::new();
+        };
         let each = since.elapsed().as_secs_f64() / self.done as f64;
         let left = each * self.total.saturating_sub(self.done) as f64;
         format!("; {} so far, about {} left", seconds(self.begin.elapsed().as_secs_f64()), seconds(left))

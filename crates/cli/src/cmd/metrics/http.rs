@@ -127,11 +127,11 @@ fn read_head(stream: &mut TcpStream) -> io::Result<Head> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if head.windows(4).any(|four| four == b"\r\n\r\n") || head.windows(2).any(|two| two == b"\n\n") {
-            return Ok(Head::Whole(head));
-        }
         if head.len() > MOST {
             return Ok(Head::TooLarge);
+        }
+        if head.windows(4).any(|four| four == b"\r\n\r\n") || head.windows(2).any(|two| two == b"\n\n") {
+            return Ok(Head::Whole(head));
         }
     }
 }
