@@ -42,8 +42,15 @@ pub(crate) struct Counted {
     pub(crate) not_started: Option<io::Error>,
 }
 
+/// Processes of earlier runs that outlived their command and are still traced. They run at full speed and do not count.
+#[derive(Default)]
+pub(crate) struct Leftovers(HashSet<i32>);
+
 struct Counter<'a> {
     pid: i32,
+    leftovers: &'a mut Leftovers,
+    /// Tracees of this run.
+    living: HashSet<i32>,
     wanted: &'a Wanted,
     collector: &'a mut Collector,
     preview: Preview,
@@ -63,6 +70,7 @@ pub(crate) fn count(
     signals: &Signals,
     wanted: &Wanted,
     collector: &mut Collector,
+    leftovers: &mut Leftovers,
     way: Way,
 ) -> io::Result<Counted> {
     let child = program.start(signals)?;
@@ -76,6 +84,8 @@ pub(crate) fn count(
     preview.calls.complete = traced && !way.count_for.is_zero();
     let mut counter = Counter {
         pid,
+        leftovers,
+        living: HashSet::from([pid]),
         wanted,
         collector,
         counting: preview.calls.complete,
@@ -87,6 +97,8 @@ pub(crate) fn count(
         asked: None,
     };
     let outcome = counter.watch(way)?;
+    counter.living.remove(&pid);
+    counter.leftovers.0.extend(counter.living.drain());
     let (preview, ended_by) = (counter.preview, counter.ended_by);
     Ok(Counted { outcome, preview, ended_by, not_started: exec.failure() })
 }
@@ -125,6 +137,16 @@ impl Counter<'_> {
     }
 
     fn handle(&mut self, tid: i32, change: Change) {
+        let has_ended = matches!(change, Change::Exited(_) | Change::Killed(_));
+        if self.leftovers.0.contains(&tid) {
+            self.leave(tid, change);
+            return;
+        }
+        if has_ended {
+            self.living.remove(&tid)
+        } else {
+            self.living.insert(tid)
+        };
         match change {
             Change::Signal(CALL_STOP) => {
                 match ptrace::entered_call(tid) {
@@ -154,6 +176,19 @@ impl Counter<'_> {
                 self.resume(tid, 0);
             }
         }
+    }
+
+    /// Lets a process of an earlier run go on.
+    fn leave(&mut self, tid: i32, change: Change) {
+        let _ = match change {
+            Change::Exited(_) | Change::Killed(_) => {
+                self.leftovers.0.remove(&tid);
+                return;
+            }
+            Change::GroupStop(_) => ptrace::listen(tid),
+            Change::Signal(signal) if signal != CALL_STOP => ptrace::resume(tid, signal),
+            _ => ptrace::resume(tid, 0),
+        };
     }
 
     fn exec(&mut self, tid: i32) {

@@ -4,7 +4,7 @@
 //! there. Its children are not followed. What is done during the stop does not count as the program's time. Where
 //! tracing is refused, the last of many samples stands in.
 
-use super::ptrace::{self, Change, Usage};
+use super::ptrace::{self, CALL_STOP, Change, Usage};
 use super::spawn::Program;
 use super::stops_us;
 use crate::model::process::Outcome;
@@ -140,6 +140,10 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
 
     fn handle(&mut self, tid: i32, change: Change) {
         match change {
+            // What an earlier run that counted left behind, still traced, and not to be counted any more.
+            Change::Exiting | Change::Signal(CALL_STOP) if tid != self.pid => {
+                let _ = ptrace::resume(tid, 0);
+            }
             Change::Exiting => {
                 self.look(true);
                 // ESRCH, here and below: it was killed meanwhile; its end is the next event.
@@ -150,9 +154,9 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
             }
             Change::GroupStop(signal) => {
                 let _ = ptrace::listen(tid);
-                self.stopped(signal);
+                self.stopped(tid, signal);
             }
-            Change::Signal(signal) => self.stopped(signal),
+            Change::Signal(signal) => self.stopped(tid, signal),
             Change::Exited(_) | Change::Killed(_) => {}
             Change::Started | Change::Forked { .. } | Change::Exec => {
                 let _ = ptrace::resume(tid, 0);
@@ -174,7 +178,10 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
         }
     }
 
-    fn stopped(&mut self, signal: i32) {
+    fn stopped(&mut self, tid: i32, signal: i32) {
+        if tid != self.pid {
+            return;
+        }
         self.was_stopped = true;
         if stops_us(signal) {
             os::stop_self();

@@ -7,11 +7,11 @@ use crate::cmd::run::not_started;
 use crate::collect::{self, Collector};
 use crate::model::compare::plan::{Cell, order};
 use crate::model::compare::result::{CellResult, Preview, Printed, Run};
-use crate::model::in_force::{Wanted, brings_malloc};
-use crate::os::Signals;
+use crate::model::in_force::{InForce, Reason, Wanted, brings_malloc};
+use crate::os::{self, Signals, Woken};
 use crate::proc::smaps;
 use crate::trace::Program;
-use crate::trace::count::{self, count};
+use crate::trace::count::{self, Leftovers, count};
 use crate::trace::measure::{self, EndedBy, Measured, measure};
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
@@ -33,6 +33,7 @@ pub(super) struct Runs<'a> {
     arguments: &'a Arguments,
     signals: Signals,
     collector: Collector,
+    leftovers: Leftovers,
     /// Our environment without what every cell sets itself.
     environment: Vec<(OsString, OsString)>,
     /// What is preloaded behind a cell's library.
@@ -65,6 +66,7 @@ impl<'a> Runs<'a> {
             arguments,
             signals: Signals::take_over(),
             collector: Collector::default(),
+            leftovers: Leftovers::default(),
             environment: std::env::vars_os().filter(|(name, _)| name != "LD_PRELOAD").collect(),
             preloaded,
             traced,
@@ -85,6 +87,7 @@ impl<'a> Runs<'a> {
         let all = cells.len();
         let mut results = Vec::new();
         for cell in cells {
+            self.look_for_interrupt();
             let preview = if self.interrupted {
                 Preview::default()
             } else {
@@ -103,6 +106,7 @@ impl<'a> Runs<'a> {
         let wanted: Vec<usize> = (0..cells.len()).filter(|&index| cells[index].not_in_force().is_none()).collect();
         for round in 0..rounds {
             for place in order(wanted.len(), round) {
+                self.look_for_interrupt();
                 if self.interrupted {
                     return Ok(());
                 }
@@ -116,11 +120,23 @@ impl<'a> Runs<'a> {
         Ok(())
     }
 
+    /// Signals wait while no program runs.
+    fn look_for_interrupt(&mut self) {
+        loop {
+            match os::wait_for_signal(Duration::ZERO) {
+                Woken::Timeout => return,
+                Woken::Child | Woken::Forward(libc::SIGUSR1 | libc::SIGUSR2) => {}
+                Woken::Key | Woken::Forward(_) => self.interrupted = true,
+            }
+        }
+    }
+
     fn preview(&mut self, cell: &Cell) -> Result<Preview, Failure> {
         let (program, _out, mut errors) = self.program(cell)?;
         let count_for = if self.arguments.no_calls { Duration::ZERO } else { COUNT_FOR };
         let way = count::Way { traced: self.traced, count_for, end_after: self.arguments.end_after };
-        let counted = count(&program, &self.signals, &cell.malloc.wanted, &mut self.collector, way).map_err(failed)?;
+        let (wanted, leftovers) = (&cell.malloc.wanted, &mut self.leftovers);
+        let counted = count(&program, &self.signals, wanted, &mut self.collector, leftovers, way).map_err(failed)?;
         if let Some(error) = &counted.not_started {
             return Err(not_started(&self.arguments.command[0], error));
         }
@@ -128,7 +144,12 @@ impl<'a> Runs<'a> {
         if counted.outcome.status() != 0 && counted.ended_by == EndedBy::Itself {
             self.note_last_words(&mut errors);
         }
-        Ok(counted.preview)
+        let mut preview = counted.preview;
+        if !self.traced && cell.malloc.preload.is_some() && preview.in_force.is_none() {
+            // It may not be traced because it changes user, and then the loader preloads nothing.
+            preview.in_force = Some(InForce::no("unknown", Reason::Privileged));
+        }
+        Ok(preview)
     }
 
     fn take(&mut self, cell: &mut CellResult) -> Result<(), Failure> {

@@ -55,10 +55,14 @@ impl Judgement {
     }
 }
 
-/// Whether `one` is better than `other` in a figure.
+/// Whether `one` is better than `other` in a figure, as far as that can be told.
 pub(crate) fn is_better(metric: Metric, one: &Interval, other: &Interval) -> bool {
     let gain = other.median - one.median;
-    one.high < other.low && gain >= other.median * LEAST_SHARE && gain >= metric.least()
+    one.is_sure()
+        && other.is_sure()
+        && one.high < other.low
+        && gain >= other.median * LEAST_SHARE
+        && gain >= metric.least()
 }
 
 impl Contest {
@@ -71,6 +75,11 @@ impl Contest {
             () if is_better(kind, two, one) => std::cmp::Ordering::Greater,
             () => std::cmp::Ordering::Equal,
         }
+    }
+
+    /// Whether there are enough runs for a judgement.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.rows.iter().flatten().all(Interval::is_sure)
     }
 
     fn beats(&self, row: usize, other: usize) -> bool {
@@ -98,7 +107,7 @@ impl Contest {
         if rows.len() < 2 || self.metrics.is_empty() {
             return Judgement::Nothing;
         }
-        if !self.rows.iter().flatten().all(Interval::is_sure) {
+        if !self.is_sure() {
             return Judgement::TooFew;
         }
         let is_unbeaten = |row: usize| !rows.clone().any(|other| self.beats(other, row));

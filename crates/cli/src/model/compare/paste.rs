@@ -6,8 +6,6 @@ use crate::view::command_line;
 /// The same setting for three places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Paste {
-    /// What has to be done once before, in a shell.
-    pub(crate) before: Option<String>,
     /// A command line.
     pub(crate) shell: String,
     pub(crate) dockerfile: Vec<String>,
@@ -55,14 +53,15 @@ pub(crate) fn paste(cell: &Cell, command: &[String]) -> Option<Paste> {
     if all.is_empty() {
         return None;
     }
-    let install = format!("install -D -m 644 \"$(brkmap lib-path)\" {INSTALLED}");
-    let (before, mut dockerfile) = match (malloc.family, malloc.package) {
-        (Family::Brkmap, _) => {
-            (Some(install), vec!["# cp \"$(brkmap lib-path)\" .".into(), format!("COPY libbrkmap.so {INSTALLED}")])
-        }
+    let copy = "$(brkmap lib-path)";
+    let (once, mut dockerfile) = match (malloc.family, malloc.package) {
+        (Family::Brkmap, _) => (
+            Some(format!("# once: install -D -m 644 \"{copy}\" {INSTALLED}")),
+            vec![format!("# once: cp \"{copy}\" ."), format!("COPY libbrkmap.so {INSTALLED}")],
+        ),
         (_, Some(package)) => {
             let line = format!("apt-get update && apt-get install -y --no-install-recommends {package}");
-            (None, vec![format!("RUN {line} && rm -rf /var/lib/apt/lists/*")])
+            (Some(format!("# once: apt-get install {package}")), vec![format!("RUN {line}")])
         }
         _ => (None, malloc.preload.iter().map(|path| format!("COPY {0} {0}", path.display())).collect()),
     };
@@ -75,10 +74,15 @@ pub(crate) fn paste(cell: &Cell, command: &[String]) -> Option<Paste> {
         let both = quoted(&format!("{variable}={value}"), "$", "%%");
         format!("Environment={both}")
     });
+    // brkmap finds its own library, wherever that is.
+    let (words, start) = match malloc.family {
+        Family::Brkmap => (variables(&shell_word).split_off(1), "brkmap use -- "),
+        _ => (variables(&shell_word), ""),
+    };
+    let words = if words.is_empty() { String::new() } else { format!("env {} ", words.join(" ")) };
     Some(Paste {
-        before,
-        shell: format!("env {} {}", variables(&shell_word).join(" "), command_line(command)),
-        systemd: std::iter::once("[Service]".to_owned()).chain(unit).collect(),
+        shell: format!("{words}{start}{}", command_line(command)),
+        systemd: once.into_iter().chain(["[Service]".to_owned()]).chain(unit).collect(),
         dockerfile,
     })
 }
@@ -101,17 +105,20 @@ mod tests {
             paste.shell,
             "env LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=background_thread:true,dirty_decay_ms:100 ./server 'a b'"
         );
-        assert!(paste.dockerfile[0].contains("install -y --no-install-recommends libjemalloc2 "));
+        assert!(paste.dockerfile[0].ends_with("install -y --no-install-recommends libjemalloc2"));
         assert!(paste.dockerfile[1].starts_with("ENV LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=background"));
-        assert_eq!(paste.systemd[..2], ["[Service]", "Environment=LD_PRELOAD=libjemalloc.so.2"]);
-        assert_eq!(paste.before, None);
+        assert_eq!(paste.systemd[1..3], ["[Service]", "Environment=LD_PRELOAD=libjemalloc.so.2"]);
+        assert_eq!(paste.systemd[0], "# once: apt-get install libjemalloc2");
     }
 
     #[test]
     fn brkmap_gets_a_lasting_place_and_glibc_needs_nothing() {
         let brkmap = paste(&cell("brkmap", Family::Brkmap, &[]), &["x".to_owned()]).unwrap();
-        assert!(brkmap.before.unwrap().contains("$(brkmap lib-path)"));
-        assert_eq!(brkmap.systemd[1], format!("Environment=LD_PRELOAD={INSTALLED}"));
+        assert_eq!(brkmap.shell, "brkmap use -- x");
+        assert!(brkmap.systemd[0].contains("$(brkmap lib-path)"));
+        assert_eq!(brkmap.systemd[2], format!("Environment=LD_PRELOAD={INSTALLED}"));
+        let set = paste(&cell("brkmap", Family::Brkmap, &[("BRKMAP_USE", "brk")]), &["x".to_owned()]).unwrap();
+        assert_eq!(set.shell, "env BRKMAP_USE=brk brkmap use -- x");
         assert_eq!(paste(&cell("glibc", Family::Glibc, &[("A", "")]), &["x".to_owned()]), None);
         let set = paste(&cell("glibc", Family::Glibc, &[("MALLOC_ARENA_MAX", "1")]), &["x".to_owned()]).unwrap();
         assert_eq!((set.shell.as_str(), set.dockerfile.len()), ("env MALLOC_ARENA_MAX=1 x", 1));

@@ -75,7 +75,8 @@ fn cell(cell: &CellResult, words: &Words, row: Option<usize>) -> Value {
         let one = |(index, metric): (usize, &Metric)| {
             let word = match words.contest.standing(index, row, 0) {
                 std::cmp::Ordering::Less => "better",
-                std::cmp::Ordering::Equal => "no_different",
+                std::cmp::Ordering::Equal if words.contest.is_sure() => "no_different",
+                std::cmp::Ordering::Equal => "unknown",
                 std::cmp::Ordering::Greater => "worse",
             };
             (metric.key().to_owned(), json!(word))
@@ -114,7 +115,6 @@ pub(crate) fn document(comparison: &Comparison, contest: &Contest, judgement: &J
         let cell = &comparison.cells[contest.cells[row]].cell;
         let paste = paste(cell, &comparison.command).map(|paste| {
             json!({
-                "before": paste.before,
                 "shell": paste.shell,
                 "dockerfile": paste.dockerfile,
                 "systemd": paste.systemd,

@@ -44,6 +44,7 @@ fn header(comparison: &Comparison, style: Style) -> String {
     let runs: Vec<usize> = comparison.cells.iter().map(|cell| cell.runs.len()).filter(|runs| *runs > 0).collect();
     let (least, most) = (runs.iter().min().copied().unwrap_or(0), runs.iter().max().copied().unwrap_or(0));
     let runs = match (least, most) {
+        (1, 1) => "1 run of each".to_owned(),
         (least, most) if least == most => format!("{most} runs of each"),
         (least, most) => format!("{least} to {most} runs of each"),
     };
@@ -120,7 +121,7 @@ fn block(words: &Words, index: usize, metric: Metric) -> Vec<String> {
         let standing = contest.standing(index, row, 0);
         let change = match row {
             0 => String::new(),
-            _ if standing.is_eq() => "same".to_owned(),
+            _ if standing.is_eq() && contest.is_sure() => "same".to_owned(),
             _ => words.change(index, row),
         };
         let ink = match standing {
@@ -163,7 +164,7 @@ fn rest(words: &Words) -> Vec<String> {
             line += &format!("{text:>18}");
         }
         let (all, memory) = calls(cell);
-        let front = if contest.rows.len() > 1 && contest.is_on_front(row) { "front" } else { "" };
+        let front = if contest.rows.len() > 1 && contest.is_sure() && contest.is_on_front(row) { "front" } else { "" };
         line += &format!("{all:>10}{memory:>12}  {front}");
         line.trim_end().to_owned()
     };
@@ -190,7 +191,6 @@ fn recommendations(words: &Words, judgement: &Judgement) -> Vec<String> {
             continue;
         };
         lines.extend([String::new(), style.paint(Ink::Bold, &format!("to use {}", cell.title()))]);
-        lines.extend(paste.before.iter().map(|line| format!("  once        {line}")));
         lines.push(format!("  shell       {}", paste.shell));
         for (subject, all) in [("Dockerfile", &paste.dockerfile), ("systemd", &paste.systemd)] {
             let line =
@@ -208,8 +208,8 @@ fn method(comparison: &Comparison, contest: &Contest) -> Vec<String> {
     let coverage = contest.rows.iter().flatten().map(|interval| interval.coverage).fold(1.0, f64::min);
     let held =
         if contest.rows.is_empty() { String::new() } else { format!(" (these hold in {:.1} %)", coverage * 100.0) };
-    let mut lines =
-        vec![format!("{INTERVALS}{held}; interleaved, another one first in each round, after a warm-up run")];
+    let order = "interleaved, another one first in each round, after a warm-up run".to_owned();
+    let mut lines = vec![format!("{INTERVALS}{held}"), order];
     lines.push(RULE.to_owned());
     let counted = comparison.cells.iter().any(|cell| cell.preview.calls.all > 0);
     if counted {
@@ -253,7 +253,8 @@ mod tests {
             "  shell       env LD_PRELOAD=libjemalloc.so.2 /usr/bin/tool file",
             "  Dockerfile  RUN apt-get update",
             "              ENV LD_PRELOAD=libjemalloc.so.2",
-            "  systemd     [Service]",
+            "              [Service]",
+            "  systemd     # once: apt-get install libjemalloc2",
             "              Environment=LD_PRELOAD=libjemalloc.so.2",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
@@ -288,7 +289,10 @@ mod tests {
             "brkmap: a trade-off, against glibc: mimalloc is the fastest (time -20 %, peak RSS +30 %); brkmap is the \
              smallest at its peak (time +10 %, peak RSS -40 %)"
         );
-        assert!(text.contains("to use mimalloc\n") && text.contains("to use brkmap\n  once "));
+        assert!(
+            text.contains("to use mimalloc\n")
+                && text.contains("to use brkmap\n  shell       brkmap use -- /usr/bin/tool file\n")
+        );
         assert_eq!(text.lines().filter(|line| line.ends_with("  front")).count(), 3, "{text}");
     }
 

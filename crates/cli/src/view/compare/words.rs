@@ -57,8 +57,8 @@ impl Words<'_> {
             Judgement::Nothing => self.nothing(),
             Judgement::TooFew => {
                 let runs = self.contest.rows.iter().flatten().map(|interval| interval.runs).min().unwrap_or(0);
-                let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
-                format!("{runs} of each are too few to judge: intervals of 95 % need 6")
+                let runs = if runs == 1 { "1 run of each is".to_owned() } else { format!("{runs} runs of each are") };
+                format!("{runs} too few to judge: intervals of 95 % need 6")
             }
             Judgement::NoDifference => {
                 let all: Vec<usize> = (0..self.contest.rows.len()).collect();
