@@ -14,7 +14,7 @@ use std::time::Duration;
     start, 130 if interrupted (what there is is reported).\n\n\
     Examples:\n  brkmap compare -- python3 app.py\n  \
     brkmap compare --with glibc,jemalloc --set MALLOC_ARENA_MAX=,1,2 -- ./server --once\n  \
-    brkmap compare --for 30 --metric settled-rss,cpu -- redis-server"
+    brkmap compare --for 30 -- redis-server"
 )]
 pub(crate) struct Arguments {
     /// Mallocs to run on; the others are held against the first
@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
     /// Measured runs for each; six or more for intervals of 95 %
     #[arg(short = 'n', long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) runs: u16,
-    /// Figures that decide
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "time,peak-rss")]
+    /// Figures that decide [default: time,peak-rss; with --for cpu,settled-rss]
+    #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) metric: Vec<Metric>,
     /// For programs that do not end: look after SECONDS, then end it with SIGTERM
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]

@@ -1,5 +1,6 @@
 //! Flags of `brkmap metrics`.
 
+use crate::view::metrics::Format;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,13 +53,4 @@ pub(crate) struct Serve {
     /// Address and port; everybody who can reach it can read the figures. Port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9477")]
     pub(crate) listen: SocketAddr,
-}
-
-/// How figures are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// OpenMetrics 1.0
-    Openmetrics,
-    /// Prometheus text format 0.0.4
-    Prometheus,
 }

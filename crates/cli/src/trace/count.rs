@@ -79,8 +79,8 @@ pub(crate) fn count(
     let traced = way.traced && refused.is_none();
     let begin = Instant::now();
     let exec = child.go()?;
-    let mut preview = Preview::default();
-    preview.refused = refused.map(|error| format!("tracing was refused ({error})"));
+    let refused = refused.map(|error| format!("tracing was refused ({error})"));
+    let mut preview = Preview { refused, ..Preview::default() };
     preview.calls.complete = traced && !way.count_for.is_zero();
     let mut counter = Counter {
         pid,

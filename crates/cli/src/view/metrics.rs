@@ -4,12 +4,20 @@
 //! counter stands in its description, and the lines `# UNIT` and `# EOF`. Types that only one of them has (`info`,
 //! `stateset`) are not used, so that tools which do not tell the formats apart read either.
 
-use crate::cli::metrics::Format;
 use crate::heap::Heap;
 use crate::model::xray::Row;
 use crate::view::inspect::Inspection;
 use brkmap_wire::Counter;
 use std::fmt::Write;
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// OpenMetrics 1.0
+    Openmetrics,
+    /// Prometheus text format 0.0.4
+    Prometheus,
+}
 
 /// Content type of an answer over HTTP.
 pub(crate) fn content_type(format: Format) -> &'static str {

@@ -160,11 +160,46 @@ fn a_program_that_never_ends_is_looked_at_and_ended() {
     let document =
         compare(&["--with", "glibc,brkmap", "-n", "1", "--for", "1.5", "--", "/usr/bin/python3", "-c", source]);
     assert!(begin.elapsed() < Duration::from_secs(30));
+    assert_eq!(document["metrics"].to_string(), r#"["cpu_seconds","settled_rss_bytes"]"#);
     for name in ["glibc", "brkmap"] {
         let run = &cell(&document, name)["runs"][0];
         assert_eq!((&run["signal"], &run["seen_at_end"]), (&15.into(), &true.into()), "{run}");
         assert!(run["settled_rss_bytes"].as_u64().unwrap() > 20 << 20, "{run}");
     }
+}
+
+#[test]
+fn a_malloc_that_is_not_installed_is_named_with_its_package_and_left_out() {
+    // A view of the file system in which tcmalloc is not installed.
+    let folder = tempfile::tempdir().unwrap();
+    let hide = "cd \"$1\"; mkdir up work; lib=$(dirname \"$(readlink -f /usr/lib/*/libtcmalloc_minimal.so.4)\") && \
+        mount -t tmpfs none work && mkdir work/up work/work && \
+        mount -t overlay none -o \"lowerdir=$lib,upperdir=work/up,workdir=work/work\" \"$lib\" && \
+        rm \"$lib\"/libtcmalloc*; shift; exec \"$@\"";
+    let hidden = |arguments: &[&str]| {
+        let own =
+            ["-rm", "sh", "-c", hide, "sh", folder.path().to_str().unwrap(), env!("CARGO_BIN_EXE_brkmap"), "compare"];
+        Command::new("unshare").args(own).args(arguments).env_remove("LD_PRELOAD").output().unwrap()
+    };
+    let output = hidden(&["--with", "glibc,tcmalloc", "-n", "1", "--ascii", "--", "true"]);
+    let (text, said) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
+    assert_eq!(output.status.code(), Some(0), "{text}{said}");
+    assert!(
+        text.contains("! tcmalloc is left out: libtcmalloc_minimal.so.4 is not installed (package libtcmalloc-mini")
+    );
+    assert!(said.contains("apt-get install libtcmalloc-minimal4"), "{said}");
+    let alone = hidden(&["--with", "tcmalloc", "-n", "1", "--", "true"]);
+    assert_eq!(alone.status.code(), Some(125));
+    assert!(stderr(&alone).contains("apt-get install libtcmalloc-minimal4"), "{}", stderr(&alone));
+}
+
+#[test]
+fn children_on_another_malloc_are_counted() {
+    let script = "env -i /bin/ls / >/dev/null; /bin/ls / >/dev/null; true";
+    let document = compare(&["--with", "glibc,jemalloc", "-n", "1", "--", "sh", "-c", script]);
+    let children = cell(&document, "jemalloc")["children"].as_array().unwrap();
+    let of = |reason: Value| children.iter().filter(|child| child["not_in_force_because"] == reason).count();
+    assert_eq!((of(Value::Null), of("environment_scrubbed".into())), (1, 1), "{children:#?}");
 }
 
 #[test]

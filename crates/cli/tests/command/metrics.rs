@@ -73,6 +73,23 @@ fn counters_are_those_of_a_program_on_brkmap() {
 }
 
 #[test]
+fn the_page_lists_every_metric() {
+    let mut command = brkmap(&["use", "--"]);
+    command.arg(program()).arg("small");
+    let target = Target::start(command);
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/METRICS.md")).unwrap();
+    let names: Vec<&str> = page.split(['`', '{', ' ', '|']).collect();
+    let text = metrics(&["--format", "prometheus", &target.pid()]);
+    let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(families.len() > 25, "{families:?}");
+    for family in families {
+        // `brkmap_process_x`, then `_y` for others that begin the same.
+        let short = family.strip_prefix("brkmap_process").unwrap_or(family);
+        assert!(names.contains(&family) || names.contains(&short), "docs/METRICS.md does not have {family}");
+    }
+}
+
+#[test]
 fn promtool_has_nothing_to_say() {
     let target = Target::sick("cached");
     let text = metrics(&["--format", "prometheus", &target.pid()]);

@@ -8,6 +8,7 @@ use super::run::{create, untraceable};
 use super::{Failure, complain};
 use crate::cli::compare::Arguments;
 use crate::model::compare::judge::Judgement;
+use crate::model::compare::metric::Metric;
 use crate::model::compare::plan::{Setting, cells};
 use crate::model::compare::result::Comparison;
 use crate::view::compare::{json, text};
@@ -48,12 +49,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     });
     runs.finish();
     progress.clear();
-    let mut metrics = arguments.metric.clone();
-    metrics.dedup();
     let comparison = Comparison {
         command: arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         cells: results?,
-        metrics,
+        metrics: metrics(arguments),
         skipped: found.skipped,
         wanted_runs: usize::from(arguments.runs),
         end_after: arguments.end_after,
@@ -65,6 +64,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         last_words: runs.last_words,
     };
     report(&comparison, arguments, output)
+}
+
+/// The figures that decide. With --for all take the same time.
+fn metrics(arguments: &Arguments) -> Vec<Metric> {
+    let mut all = Vec::new();
+    let wanted: &[Metric] = match (&arguments.metric[..], arguments.end_after) {
+        ([], None) => &[Metric::Time, Metric::PeakRss],
+        ([], Some(_)) => &[Metric::Cpu, Metric::SettledRss],
+        (given, _) => given,
+    };
+    for metric in wanted {
+        if !all.contains(metric) {
+            all.push(*metric);
+        }
+    }
+    all
 }
 
 /// A variable has one list of values.

@@ -240,7 +240,7 @@ fn nameless_file() -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("brkmap-compare-{}-{number}", std::process::id()));
-    let file = OpenOptions::new().read(true).write(true).append(true).create_new(true).open(&path)?;
+    let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
     fs::remove_file(path)?;
     Ok(file)
 }

@@ -3,7 +3,7 @@
 //! The limits are the point. A request has at most 8 KiB and 2 s, an answer 10 s to be taken, and eight connections are
 //! served at a time; the next one is told so and closed.
 
-use crate::cli::metrics::Format;
+use crate::view::metrics::Format;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use super::http::{self, Answer, Question};
 use super::rounds::{Mood, Rounds};
-use crate::cli::metrics::{Format, Serve};
+use crate::cli::metrics::Serve;
 use crate::cmd::{Failure, complain};
-use crate::view::metrics::{Scrape, content_type, render};
+use crate::view::metrics::{Format, Scrape, content_type, render};
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,13 +2,11 @@
 //!
 //! ```text
 //!   names, --set ──► plan (cells) ──► runs ──► interval (median, 95 %) ──► judge (winner, trade-off, no difference)
-//!                                                                             └──► paste (lines to use it)
 //! ```
 
 pub(crate) mod calls;
 pub(crate) mod interval;
 pub(crate) mod judge;
 pub(crate) mod metric;
-pub(crate) mod paste;
 pub(crate) mod plan;
 pub(crate) mod result;

@@ -1,11 +1,11 @@
 //! The comparison as one JSON document. Sizes are integers in bytes, times are seconds, names are snake_case.
 
+use super::paste::paste;
 use super::words::Words;
 use super::{INTERVALS, RULE};
 use crate::model::compare::calls::MemoryCall;
 use crate::model::compare::judge::{Contest, Judgement};
 use crate::model::compare::metric::Metric;
-use crate::model::compare::paste::paste;
 use crate::model::compare::result::{CellResult, Comparison, Run};
 use crate::model::process::Outcome;
 use crate::view::style::Style;

@@ -1,6 +1,7 @@
 //! Reports of `brkmap compare`, as text or JSON. Pure.
 
 pub(crate) mod json;
+mod paste;
 pub(crate) mod text;
 mod words;
 

@@ -1,10 +1,10 @@
 //! The report for people.
 
+use super::paste::paste;
 use super::words::{Words, join};
 use super::{INTERVALS, RULE};
 use crate::model::compare::judge::{Contest, Judgement};
 use crate::model::compare::metric::{Metric, seconds, thousands};
-use crate::model::compare::paste::paste;
 use crate::model::compare::result::{CellResult, Comparison, outcome_text};
 use crate::view::style::{Ink, Style};
 use crate::view::{command_line, cut};

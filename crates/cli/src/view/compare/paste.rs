@@ -1,6 +1,6 @@
 //! Lines by which a cell of a comparison is put to use.
 
-use super::plan::{Cell, Family};
+use crate::model::compare::plan::{Cell, Family};
 use crate::view::command_line;
 
 /// The same setting for three places.
@@ -89,8 +89,8 @@ pub(crate) fn paste(cell: &Cell, command: &[String]) -> Option<Paste> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::malloc;
     use super::*;
+    use crate::model::compare::plan::tests::malloc;
 
     fn cell(name: &str, family: Family, settings: &[(&str, &str)]) -> Cell {
         let settings = settings.iter().map(|&(variable, value)| (variable.to_owned(), value.to_owned())).collect();
