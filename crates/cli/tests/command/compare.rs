@@ -76,6 +76,24 @@ fn a_variable_that_nobody_reads_makes_no_difference() {
 }
 
 #[test]
+fn the_example_of_the_page_ends_as_it_says() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/COMPARE.md")).unwrap();
+    let script = page.split("cat > arenas.py <<'END'\n").nth(1).and_then(|rest| rest.split("END\n").next()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("arenas.py");
+    std::fs::write(&file, script).unwrap();
+    let options = ["--with", "glibc,brkmap", "--set", "MALLOC_ARENA_MAX=,1", "-n", "6", "--metric", "peak-rss"];
+    let document = compare(&[&options[..], &["--", "/usr/bin/python3", file.to_str().unwrap()]].concat());
+    let text = document["verdict"]["text"].as_str().unwrap();
+    assert!(text.starts_with("glibc MALLOC_ARENA_MAX=1 wins: peak RSS −8"), "{text}");
+    assert!(page.contains("\nbrkmap: glibc MALLOC_ARENA_MAX=1 wins: peak RSS −8"));
+    let paste = &document["verdict"]["use"][0]["paste"];
+    assert_eq!(paste["dockerfile"].to_string(), r#"["ENV MALLOC_ARENA_MAX=1"]"#);
+    assert_eq!(cell(&document, "glibc MALLOC_ARENA_MAX=1")["settings"]["MALLOC_ARENA_MAX"], "1");
+    assert_eq!(document["cells"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn sqlite_gets_its_input_in_each_run_and_its_figures_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let sql = folder.path().join("input.sql");
