@@ -123,6 +123,11 @@ pub(crate) fn known_library(file: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(prefix, _)| file.starts_with(prefix)).map(|(_, name)| *name)
 }
 
+/// Whether a library of this file name brings a malloc.
+pub(crate) fn brings_malloc(file: &str) -> bool {
+    file.starts_with("libbrkmap") || known_library(file).is_some()
+}
+
 fn maps(mappings: &[Mapping], wanted: impl Fn(&str) -> bool) -> bool {
     mappings.iter().any(|mapping| mapping.inode != 0 && wanted(mapping.file_name()))
 }

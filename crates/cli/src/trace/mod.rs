@@ -8,8 +8,10 @@
 
 mod attach;
 mod calls;
+pub(crate) mod count;
 mod filter;
 mod looker;
+pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
@@ -130,6 +132,16 @@ pub(crate) fn run_closely(
     signals.restore();
     let not_started = failure.or_else(|| exec?.failure());
     Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started, calls })
+}
+
+/// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
+/// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
+fn stops_us(signal: i32) -> bool {
+    match signal {
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
+        libc::SIGSTOP => os::is_foreground_job(),
+        _ => false,
+    }
 }
 
 impl Tracer {
@@ -310,15 +322,8 @@ impl Tracer {
         let _ = if stops_at_call { ptrace::resume_to_call(tid, signal) } else { ptrace::resume(tid, signal) };
     }
 
-    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
-    /// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
     fn stopped(&mut self, tid: i32, signal: i32) {
-        let stops_us = match signal {
-            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
-            libc::SIGSTOP => os::is_foreground_job(),
-            _ => false,
-        };
-        if tid != self.main || !stops_us {
+        if tid != self.main || !stops_us(signal) {
             return;
         }
         os::stop_self();
