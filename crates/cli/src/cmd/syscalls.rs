@@ -68,21 +68,33 @@ fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result
     let malloc = look.glibc.as_ref().map(|_| "glibc".to_owned());
     drop(look);
     let options = options(arguments, output.as_ref())?;
-    super::complain(&format!(
-        "process {pid} is stopped at both ends of every system call it makes, which may slow it down several times; \
-         {} ends that, and it runs on",
-        if arguments.limit.is_some() { "the time limit or Ctrl-C" } else { "Ctrl-C" }
-    ));
-    let attached = trace::attach(pid, options, threshold, arguments.limit).map_err(|error| {
+    let tracepoints = if arguments.every_call { Err("--every-call".to_owned()) } else { trace::watch(pid) };
+    let (attached, mode) = match tracepoints {
+        Ok(watch) => (watch.record(options, threshold, arguments.limit), Mode::Tracepoints),
+        Err(why) => {
+            announce(pid, arguments, &why);
+            (trace::attach(pid, options, threshold, arguments.limit), Mode::EveryCall)
+        }
+    };
+    let attached = attached.map_err(|error| {
         let remedy = match error.raw_os_error() {
             Some(libc::EPERM) => "; run brkmap as root, or start the program under `brkmap syscalls -- COMMAND`",
             _ => "",
         };
         Failure { message: format!("process {pid} cannot be traced: {error}{remedy}"), status: DENIED }
     })?;
-    let calls = calls::view(attached.recorded, Mode::EveryCall, attached.wall);
+    let calls = calls::view(attached.recorded, mode, attached.wall);
     let heading = Heading { title, pid, outcome: attached.outcome, malloc };
     Ok(if report(arguments, &heading, &calls, output) { 0 } else { crate::cli::TOOL_FAILURE })
+}
+
+/// Says what the slow way costs, before it costs that.
+fn announce(pid: i32, arguments: &Arguments, why: &str) {
+    let end = if arguments.limit.is_some() { "the time limit or Ctrl-C" } else { "Ctrl-C" };
+    super::complain(&format!(
+        "no tracepoints: {why}. Process {pid} is stopped at both ends of every system call it makes, which may slow it \
+         down several times; {end} ends that, and it runs on"
+    ));
 }
 
 /// Whether a process may be attached to at all: not where another tracer is, nor one that traces others.

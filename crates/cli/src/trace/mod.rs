@@ -12,6 +12,7 @@ mod filter;
 mod processes;
 mod ptrace;
 mod spawn;
+mod tracepoint;
 
 use crate::collect::Collector;
 use crate::model::calls::Kind;
@@ -28,6 +29,7 @@ pub(crate) use ptrace::{Stops, Usage};
 pub(crate) use spawn::{NotStarted, Program};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+pub(crate) use tracepoint::watch;
 
 /// Longest time between two looks at the living.
 const PAUSE: Duration = Duration::from_millis(100);
