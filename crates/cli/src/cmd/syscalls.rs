@@ -60,7 +60,6 @@ fn command(arguments: &Arguments, output: Option<File>) -> Result<u8, Failure> {
 /// A process that runs already is watched for a while.
 fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result<u8, Failure> {
     let pid = target::find(target)?;
-    check(pid)?;
     let look = look::look(pid, &mut Collector::default()).map_err(target::failure)?;
     let parameters = look.glibc.as_ref().and_then(|glibc| glibc.parameters);
     let threshold = parameters.map(|p| Threshold { bytes: p.mmap_threshold, is_dynamic: p.is_dynamic });
@@ -72,6 +71,7 @@ fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result
     let (attached, mode) = match tracepoints {
         Ok(watch) => (watch.record(options, threshold, arguments.limit), Mode::Tracepoints),
         Err(why) => {
+            check(pid)?;
             announce(pid, arguments, &why);
             (trace::attach(pid, options, threshold, arguments.limit), Mode::EveryCall)
         }

@@ -6,6 +6,7 @@ mod inspect;
 mod named;
 mod policy;
 mod reasons;
+mod syscalls;
 mod targets;
 mod terminal;
 
