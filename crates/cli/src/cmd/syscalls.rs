@@ -49,9 +49,11 @@ fn command(arguments: &Arguments, output: Option<File>) -> Result<u8, Failure> {
         return Ok(status);
     };
     let calls = calls::view(recorded, mode, run.wall);
-    let malloc = run.processes.iter().find(|process| process.pid == run.pid).map(|main| main.in_force.malloc.clone());
+    let main = run.processes.into_iter().find(|process| process.pid == run.pid);
+    let malloc = main.as_ref().map(|main| main.in_force.malloc.clone());
+    let books = main.filter(|main| main.engine.is_some());
     let title = arguments.command.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let heading = Heading { title, pid: run.pid, outcome: Some(run.outcome), malloc };
+    let heading = Heading { title, pid: run.pid, outcome: Some(run.outcome), malloc, books };
     // The program's own status says more than ours, unless it says that all is well.
     let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
     Ok(if report(arguments, &heading, &calls, output) { status } else { failed })
@@ -84,7 +86,7 @@ fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result
         Failure { message: format!("process {pid} cannot be traced: {error}{remedy}"), status: DENIED }
     })?;
     let calls = calls::view(attached.recorded, mode, attached.wall);
-    let heading = Heading { title, pid, outcome: attached.outcome, malloc };
+    let heading = Heading { title, pid, outcome: attached.outcome, malloc, books: None };
     Ok(if report(arguments, &heading, &calls, output) { 0 } else { crate::cli::TOOL_FAILURE })
 }
 

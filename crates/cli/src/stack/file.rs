@@ -86,7 +86,9 @@ impl Files {
 
     /// The part of a file that was mapped from an offset on.
     pub(super) fn segment(&self, number: u32, offset: u64) -> Option<Segment> {
-        let fits = |segment: &&Segment| (segment.offset & !0xfff..segment.offset + segment.size).contains(&offset);
+        let fits = |segment: &&Segment| {
+            (segment.offset & !0xfff..segment.offset.saturating_add(segment.size)).contains(&offset)
+        };
         let segments = &self.all[number as usize].segments;
         let code = segments.iter().filter(fits).find(|segment| segment.is_code);
         code.or_else(|| segments.iter().find(fits)).copied()
@@ -137,11 +139,11 @@ impl One {
         let Ok(elf) = Elf::parse(&cache) else { return one };
         let range = |name: &str| {
             let section = elf.section_by_name(name)?;
-            Some(section.address()..section.address() + section.size())
+            Some(section.address()..section.address().saturating_add(section.size()))
         };
         let bytes = |name: &str| {
             let section = elf.section_by_name(name).filter(|section| section.size() <= LARGEST)?;
-            let range = section.address()..section.address() + section.size();
+            let range = section.address()..section.address().saturating_add(section.size());
             section.data().ok().filter(|data| !data.is_empty()).map(|data| (range, Arc::from(data)))
         };
         let (eh_frame, eh_frame_hdr) = (bytes(".eh_frame"), bytes(".eh_frame_hdr"));

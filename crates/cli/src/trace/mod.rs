@@ -88,6 +88,8 @@ pub(crate) fn run(
     let begin = Instant::now();
     let filter = Filter::new();
     let child = program.start(&signals, Some(&filter))?;
+    // For the files of a large tree of processes; the child has been forked with its own limit.
+    os::raise_limit_of_open_files();
     let pid = child.pid;
     let (stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
     let following = match no_trace {

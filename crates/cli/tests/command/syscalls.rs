@@ -262,6 +262,23 @@ fn the_end_is_told_however_it_came() {
 }
 
 #[test]
+fn a_filtered_program_ends_with_its_tracer() {
+    let command = ["syscalls", "--", "sh", "-c", "echo $$; exec sleep 60"];
+    let mut watching = brkmap(&command).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watching.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    // Without a tracer its calls for memory would fail: it is ended rather than broken.
+    let place = format!("/proc/{}", line.trim());
+    let end = Instant::now() + Duration::from_secs(10);
+    while Path::new(&place).exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!Path::new(&place).exists());
+}
+
+#[test]
 fn the_summary_fits_and_is_plain_without_a_terminal() {
     let text = stderr(&output(&["syscalls", "--ascii", "--", program(), "family"]));
     assert!(text.lines().count() <= 30 && text.is_ascii(), "{text}");
