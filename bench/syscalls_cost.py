@@ -3,7 +3,8 @@
 
     python3 bench/syscalls_cost.py BRKMAP [ROUNDS] [NAME…]
 
-Prints minima and medians of wall and CPU time (user + system, brkmap's own included) and their ratios to the program alone.
+First the price of a call: a program that does nothing but mmap and munmap, or getppid, which is not watched; CPU time per
+call, minimum of the rounds. Then real programs: minima and medians of wall and CPU time (user + system, brkmap's own included) and their ratios to the program alone.
 Exit status 1 if a minimum of CPU with --syscalls is above 1.05 times the program's.
 """
 import os
@@ -47,6 +48,49 @@ def run(command):
     return time.monotonic() - begin, usage.ru_utime + usage.ru_stime
 
 
+SOURCE = """
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int count, char **words)
+{
+    for (int i = 0; i < atoi(words[1]); i++) {
+        if (count > 2) getppid(), getppid();
+        else munmap(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536);
+    }
+}
+"""
+PAIRS = 10000
+
+
+def price(brkmap, folder, rounds):
+    """Prints microseconds of CPU for each call."""
+    source, program = os.path.join(folder, "calls.c"), os.path.join(folder, "calls")
+    with open(source, "w") as file:
+        file.write(SOURCE)
+    subprocess.run(["cc", "-O1", "-w", "-o", program, source], check=True)
+    strace = ["/usr/bin/strace", "-f", "--seccomp-bpf", "-e", "trace=mmap,munmap", "-o", "/dev/null"]
+    ways = {
+        "alone": [],
+        "brkmap syscalls": [brkmap, "syscalls", "--"],
+        "brkmap syscalls --no-stacks": [brkmap, "syscalls", "--no-stacks", "--"],
+        "brkmap syscalls --every-call": [brkmap, "syscalls", "--every-call", "--"],
+        "strace --seccomp-bpf": strace,
+    }
+    times = {way: ([], []) for way in ways}
+    for _ in range(rounds):
+        for way, front in ways.items():
+            for kind, extra in enumerate([[], ["other"]]):
+                times[way][kind].append(run(front + [program, str(PAIRS)] + extra)[1])
+    # Stacks by strace take so long that once, and fewer, have to do.
+    fewer = PAIRS // 20
+    slow = run(strace + ["-k", program, str(fewer)])[1] / fewer
+    print(f"{'CPU microseconds for each call':32}{'mmap, munmap':>14}{'getppid':>9}")
+    for way, (watched, other) in times.items():
+        print(f"{way:32}{min(watched) / PAIRS / 2 * 1e6:14.2f}{min(other) / PAIRS / 2 * 1e6:9.2f}")
+    print(f"{'strace --seccomp-bpf -k':32}{slow / 2 * 1e6:14.2f}")
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -62,6 +106,8 @@ def main():
             "git fsck --full": ["/usr/bin/git", "-C", path, "fsck", "--full"],
         }
         is_above = False
+        if not wanted or "price" in wanted:
+            price(brkmap, folder, rounds)
         print(f"{rounds} rounds, interleaved; seconds")
         print(f"{'':20}{'':14}{'wall min':>9}{'median':>8}{'ratio':>7}{'median':>7}{'CPU min':>9}{'median':>8}{'ratio':>7}{'median':>7}")
         for name, command in programs.items():
