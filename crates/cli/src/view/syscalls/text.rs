@@ -364,7 +364,7 @@ mod tests {
                 answer: if step % 9 == 0 { Answer::Refused(12) } else { Answer::Value(0) },
                 mechanism: Mechanism::ALL[step as usize % Mechanism::ALL.len()],
                 change: Change { usable, returned: 1 << 33, reserved: 5 },
-                rss_before: Some(1 << 38),
+                rss_before: Some(1 << 32),
                 rss_after: Some(1),
                 stack: Some((step % 300) as u32),
                 moved: (step % 100 == 0).then_some((step + 1, step + 101)),
