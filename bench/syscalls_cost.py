@@ -19,12 +19,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def repository(folder):
-    """A repository of 400 commits over 200 files, the same every time."""
+    """A repository of 1000 commits over 200 files, the same every time."""
     path = os.path.join(folder, "repository.git")
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
     text = {f"folder{i % 10}/file{i}.txt": [f"line {j} of file {i}" for j in range(200)] for i in range(200)}
     lines = []
-    for commit in range(400):
+    for commit in range(1000):
         lines += ["commit refs/heads/main", f"committer A <a@example.org> {1_600_000_000 + commit} +0000", "data 1", "c"]
         for step in range(20 if commit else 200):
             name = sorted(text)[(commit * 37 + step * 11) % 200] if commit else sorted(text)[step]

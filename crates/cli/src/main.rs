@@ -8,6 +8,7 @@
 //! ```
 //! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
 
+mod chunked;
 mod cli;
 mod cmd;
 mod collect;

@@ -3,6 +3,7 @@
 use super::lines::Lines;
 use super::symbols::Symbols;
 use super::{Frame, Named, plumbing};
+use crate::chunked::Chunked;
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ReadCache};
 use std::cell::OnceCell;
@@ -135,7 +136,7 @@ impl One {
             lines: OnceCell::new(),
             file,
         };
-        let cache = ReadCache::new(&one.file);
+        let cache = ReadCache::new(Chunked::new(&one.file));
         let Ok(elf) = Elf::parse(&cache) else { return one };
         let range = |name: &str| {
             let section = elf.section_by_name(name)?;
@@ -166,12 +167,12 @@ impl One {
     }
 
     fn read_symbols(&self) -> Symbols {
-        let cache = ReadCache::new(&self.file);
+        let cache = ReadCache::new(Chunked::new(&self.file));
         let Ok(elf) = Elf::parse(&cache) else { return Symbols::default() };
         // The debug file of a stripped program has the functions that the program itself names no more.
         let debug = self.debug.as_ref().filter(|_| elf.section_by_name(".symtab").is_none());
         if let Some(file) = debug.and_then(|path| File::open(path).ok()) {
-            let cache = ReadCache::new(&file);
+            let cache = ReadCache::new(Chunked::new(&file));
             if let Ok(elf) = Elf::parse(&cache) {
                 return Symbols::read(&elf);
             }

@@ -141,7 +141,7 @@ mod tests {
         let file = files.open(&[path], "/bin/bent")?;
         let mut modules = Modules::default();
         for offset in [0, 0x2000, 0x5000] {
-            modules.place(&files, file, (1 << 40) + offset, 1 << 16, offset);
+            modules.place(&files, file, (1 << 40) + offset, 0x2000, offset);
         }
         let words = (0..64u64).flat_map(|word| ((1 << 40) + word * 0x111).to_le_bytes()).collect();
         let (mut cache, mut addresses) = (Cache::default(), Vec::new());

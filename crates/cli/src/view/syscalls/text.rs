@@ -154,11 +154,17 @@ fn notes(calls: &Calls, style: Style) -> Vec<String> {
     notes
 }
 
+/// Width of a column of bytes.
+fn column(style: Style) -> usize {
+    if style.width >= WIDE { 12 } else { 11 }
+}
+
 /// The head of a table.
 fn head(subject: &str, style: Style) -> String {
-    let mut line = format!("{subject:<LABEL$}{:>9}{:>8}", "calls", "refused");
-    for column in ["came", "went", "given back", "RSS effect"] {
-        line += &format!("{column:>12}");
+    let mut line = format!("{subject:<LABEL$}{:>8}{:>8}", "calls", "refused");
+    let width = column(style);
+    for name in ["came", "went", "given back", "RSS effect"] {
+        line += &format!("{name:>width$}");
     }
     if style.width >= WIDE {
         line += &format!("{:>10}", "time");
@@ -172,9 +178,10 @@ fn row(label: &str, tally: &Tally, style: Style) -> String {
     let rss = if tally.rss == 0 { String::new() } else { signed(tally.rss) };
     let label = cut(label, LABEL - 2);
     let mut line =
-        format!("  {label:<width$}{:>9}{:>8}", thousands(tally.calls), number(tally.refused), width = LABEL - 2);
-    line += &format!("{:>12}{:>12}", bytes(tally.came, "+"), bytes(tally.went, "-"));
-    line += &format!("{:>12}{rss:>12}", bytes(tally.returned, ""));
+        format!("  {label:<left$}{:>8}{:>8}", thousands(tally.calls), number(tally.refused), left = LABEL - 2);
+    let (width, returned) = (column(style), bytes(tally.returned, ""));
+    line += &format!("{:>width$}{:>width$}", bytes(tally.came, "+"), bytes(tally.went, "-"));
+    line += &format!("{returned:>width$}{rss:>width$}");
     if style.width >= WIDE && !tally.took.is_zero() {
         line += &format!("{:>10}", seconds(tally.took));
     }
