@@ -1,10 +1,12 @@
 //! One file per verb.
 
 mod calls;
+mod compare;
 mod completions;
 mod inspect;
 mod lib_path;
 mod maps;
+mod metrics;
 mod run;
 mod syscalls;
 mod target;
@@ -40,6 +42,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Syscalls(arguments) => syscalls::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

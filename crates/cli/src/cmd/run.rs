@@ -95,6 +95,7 @@ pub(super) fn environment(preload: Option<&Path>) -> Vec<(OsString, OsString)> {
     all
 }
 
+/// Opens a report's file.
 pub(super) fn create(path: &Path, force: bool) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -114,7 +115,12 @@ pub(super) fn no_trace(command: &[OsString], is_unwanted: bool) -> Option<String
     if is_unwanted {
         return Some("--no-trace".to_owned());
     }
-    let path = find(&command[0])?;
+    untraceable(&command[0])
+}
+
+/// Why the program of this name may not be traced.
+pub(super) fn untraceable(name: &OsStr) -> Option<String> {
+    let path = find(name)?;
     let facts = crate::elf::inspect(File::open(&path).ok()?).ok()?;
     let would_break = facts.is_privileged && crate::os::effective_user() != 0;
     would_break.then(|| format!("{} changes user or has capabilities, and would lose them if traced", path.display()))

@@ -8,6 +8,7 @@
 
 pub(crate) mod advice;
 pub(crate) mod calls;
+pub(crate) mod compare;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
 pub(crate) mod in_force;

@@ -103,7 +103,7 @@ impl Tracer {
             if rest.is_zero() {
                 return Ok(None);
             }
-            if let Woken::Forward(_) | Woken::Terminal = os::wait_for_signal(rest) {
+            if let Woken::Forward(_) | Woken::Key = os::wait_for_signal(rest) {
                 return Ok(None);
             }
         }

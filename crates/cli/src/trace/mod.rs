@@ -8,7 +8,9 @@
 
 mod attach;
 mod calls;
+pub(crate) mod count;
 mod filter;
+pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
@@ -87,7 +89,7 @@ pub(crate) fn run(
     let signals = Signals::take_over();
     let begin = Instant::now();
     let filter = Filter::new();
-    let child = program.start(&signals, Some(&filter))?;
+    let child = program.start_with(&signals, Some(&filter))?;
     // For the files of a large tree of processes; the child has been forked with its own limit.
     os::raise_limit_of_open_files();
     let pid = child.pid;
@@ -104,14 +106,24 @@ pub(crate) fn run(
     processes.begin(pid, is_traced);
     let recorder = options.filter(|_| is_traced).map(Recorder::new);
     let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
-    let exec = child.go(is_traced && stops == Stops::Filter)?;
+    let exec = child.go_with(is_traced && stops == Stops::Filter)?;
     let (outcome, usage, wall) = tracer.watch()?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.failure(), calls })
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.not_started(), calls })
+}
+
+/// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
+/// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
+fn stops_us(signal: i32) -> bool {
+    match signal {
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
+        libc::SIGSTOP => os::is_foreground_job(),
+        _ => false,
+    }
 }
 
 impl Tracer {
@@ -286,15 +298,8 @@ impl Tracer {
         let _ = if stops_at_call { ptrace::resume_to_call(tid, signal) } else { ptrace::resume(tid, signal) };
     }
 
-    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
-    /// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
     fn stopped(&mut self, tid: i32, signal: i32) {
-        let stops_us = match signal {
-            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
-            libc::SIGSTOP => os::is_foreground_job(),
-            _ => false,
-        };
-        if tid != self.main || !stops_us {
+        if tid != self.main || !stops_us(signal) {
             return;
         }
         os::stop_self();

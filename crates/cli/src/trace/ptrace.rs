@@ -177,6 +177,11 @@ pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_INTERRUPT, tid, 0)
 }
 
+/// Becomes the tracer of a thread without stopping it, and sees no more than its end.
+pub(crate) fn seize_for_exit(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, tid, libc::PTRACE_O_TRACEEXIT as usize)
+}
+
 /// Lets a stopped tracee run, with a signal or 0.
 pub(crate) fn resume(tid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, tid, signal as usize)

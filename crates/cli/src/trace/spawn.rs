@@ -14,6 +14,8 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) struct Program {
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    /// Files that take the place of descriptors.
+    files: Vec<(std::fs::File, i32)>,
 }
 
 /// A started child that waits for [`Waiting::go`] before it execs.
@@ -51,7 +53,12 @@ impl Program {
                 c_string(name)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Program { arguments, environment })
+        Ok(Program { arguments, environment, files: Vec::new() })
+    }
+
+    /// Lets the program have `file` as its descriptor `to`, one of the three standard ones.
+    pub(crate) fn redirect(&mut self, file: std::fs::File, to: i32) {
+        self.files.push((file, to));
     }
 
     /// Replaces this process by the program. Returns only on failure.
@@ -65,8 +72,13 @@ impl Program {
         io::Error::last_os_error()
     }
 
-    /// Forks the child. `signals` are given back to it before its exec; the filter is installed if the gate says so.
-    pub(crate) fn start(&self, signals: &Signals, filter: Option<&Filter>) -> io::Result<Waiting> {
+    /// Forks the child. `signals` are given back to it before its exec.
+    pub(crate) fn start(&self, signals: &Signals) -> io::Result<Waiting> {
+        self.start_with(signals, None)
+    }
+
+    /// The same; the filter is installed if the gate says so.
+    pub(crate) fn start_with(&self, signals: &Signals, filter: Option<&Filter>) -> io::Result<Waiting> {
         let (gate_read, gate) = pipe()?;
         let (failure, failure_write) = pipe()?;
         // SAFETY: [single-thread] brkmap has one thread here, so the child may use everything.
@@ -80,6 +92,10 @@ impl Program {
             // SAFETY: [valid-out-pointer] one byte on this frame. No byte means that brkmap is gone.
             let got = unsafe { libc::read(gate_read.as_raw_fd(), (&raw mut byte).cast(), 1) };
             if got == 1 {
+                for (file, to) in &self.files {
+                    // SAFETY: [no-memory] dup2 takes integers.
+                    unsafe { libc::dup2(file.as_raw_fd(), *to) };
+                }
                 signals.restore();
                 let filter = filter.filter(|_| byte == FILTERED);
                 let number = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
@@ -104,8 +120,13 @@ const PLAIN: u8 = b'x';
 const FILTERED: u8 = b'f';
 
 impl Waiting {
-    /// Opens the gate, for a program with the filter or without; the returned end tells whether the exec failed.
-    pub(crate) fn go(self, is_filtered: bool) -> io::Result<ExecResult> {
+    /// Opens the gate; the returned end tells whether the exec failed.
+    pub(crate) fn go(self) -> io::Result<ExecResult> {
+        self.go_with(false)
+    }
+
+    /// The same, for a program with the filter or without.
+    pub(crate) fn go_with(self, is_filtered: bool) -> io::Result<ExecResult> {
         use std::io::Write;
         std::fs::File::from(self.gate).write_all(&[if is_filtered { FILTERED } else { PLAIN }])?;
         Ok(ExecResult(self.failure))
@@ -124,8 +145,15 @@ pub(crate) enum NotStarted {
 pub(crate) struct ExecResult(OwnedFd);
 
 impl ExecResult {
+    /// The error of the failed start, once the child has ended or run its program.
+    pub(crate) fn failure(self) -> Option<io::Error> {
+        self.not_started().map(|why| match why {
+            NotStarted::Exec(error) | NotStarted::Filter(error) => error,
+        })
+    }
+
     /// What failed, once the child has ended or run its program.
-    pub(crate) fn failure(self) -> Option<NotStarted> {
+    pub(crate) fn not_started(self) -> Option<NotStarted> {
         use std::io::Read;
         let mut word = [0; 4];
         std::fs::File::from(self.0).read_exact(&mut word).ok()?;

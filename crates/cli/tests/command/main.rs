@@ -1,8 +1,10 @@
 //! The built command on real programs.
 
+mod compare;
 mod facts;
 mod flow;
 mod inspect;
+mod metrics;
 mod named;
 mod policy;
 mod reasons;

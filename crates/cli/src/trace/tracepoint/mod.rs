@@ -136,7 +136,7 @@ impl Watch {
                 break;
             }
             let rest = limit.map_or(PAUSE, |limit| limit.saturating_sub(begin.elapsed()).min(PAUSE));
-            if let Woken::Forward(_) | Woken::Terminal = os::wait_for_signal(rest.max(Duration::from_millis(1))) {
+            if let Woken::Forward(_) | Woken::Key = os::wait_for_signal(rest.max(Duration::from_millis(1))) {
                 self.drain(&mut recorder);
                 break;
             }
