@@ -49,9 +49,11 @@ fn command(arguments: &Arguments, output: Option<File>) -> Result<u8, Failure> {
         return Ok(status);
     };
     let calls = calls::view(recorded, mode, run.wall);
-    let malloc = run.processes.iter().find(|process| process.pid == run.pid).map(|main| main.in_force.malloc.clone());
+    let main = run.processes.into_iter().find(|process| process.pid == run.pid);
+    let malloc = main.as_ref().map(|main| main.in_force.malloc.clone());
+    let books = main.filter(|main| main.engine.is_some());
     let title = arguments.command.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let heading = Heading { title, pid: run.pid, outcome: Some(run.outcome), malloc };
+    let heading = Heading { title, pid: run.pid, outcome: Some(run.outcome), malloc, books };
     // The program's own status says more than ours, unless it says that all is well.
     let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
     Ok(if report(arguments, &heading, &calls, output) { status } else { failed })
@@ -60,7 +62,6 @@ fn command(arguments: &Arguments, output: Option<File>) -> Result<u8, Failure> {
 /// A process that runs already is watched for a while.
 fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result<u8, Failure> {
     let pid = target::find(target)?;
-    check(pid)?;
     let look = look::look(pid, &mut Collector::default()).map_err(target::failure)?;
     let parameters = look.glibc.as_ref().and_then(|glibc| glibc.parameters);
     let threshold = parameters.map(|p| Threshold { bytes: p.mmap_threshold, is_dynamic: p.is_dynamic });
@@ -68,21 +69,34 @@ fn attached(arguments: &Arguments, target: &str, output: Option<File>) -> Result
     let malloc = look.glibc.as_ref().map(|_| "glibc".to_owned());
     drop(look);
     let options = options(arguments, output.as_ref())?;
-    super::complain(&format!(
-        "process {pid} is stopped at both ends of every system call it makes, which may slow it down several times; \
-         {} ends that, and it runs on",
-        if arguments.limit.is_some() { "the time limit or Ctrl-C" } else { "Ctrl-C" }
-    ));
-    let attached = trace::attach(pid, options, threshold, arguments.limit).map_err(|error| {
+    let tracepoints = if arguments.every_call { Err("--every-call".to_owned()) } else { trace::watch(pid) };
+    let (attached, mode) = match tracepoints {
+        Ok(watch) => (watch.record(options, threshold, arguments.limit), Mode::Tracepoints),
+        Err(why) => {
+            check(pid)?;
+            announce(pid, arguments, &why);
+            (trace::attach(pid, options, threshold, arguments.limit), Mode::EveryCall)
+        }
+    };
+    let attached = attached.map_err(|error| {
         let remedy = match error.raw_os_error() {
             Some(libc::EPERM) => "; run brkmap as root, or start the program under `brkmap syscalls -- COMMAND`",
             _ => "",
         };
         Failure { message: format!("process {pid} cannot be traced: {error}{remedy}"), status: DENIED }
     })?;
-    let calls = calls::view(attached.recorded, Mode::EveryCall, attached.wall);
-    let heading = Heading { title, pid, outcome: attached.outcome, malloc };
+    let calls = calls::view(attached.recorded, mode, attached.wall);
+    let heading = Heading { title, pid, outcome: attached.outcome, malloc, books: None };
     Ok(if report(arguments, &heading, &calls, output) { 0 } else { crate::cli::TOOL_FAILURE })
+}
+
+/// Says what the slow way costs, before it costs that.
+fn announce(pid: i32, arguments: &Arguments, why: &str) {
+    let end = if arguments.limit.is_some() { "the time limit or Ctrl-C" } else { "Ctrl-C" };
+    super::complain(&format!(
+        "no tracepoints: {why}. Process {pid} is stopped at both ends of every system call it makes, which may slow it \
+         down several times; {end} ends that, and it runs on"
+    ));
 }
 
 /// Whether a process may be attached to at all: not where another tracer is, nor one that traces others.

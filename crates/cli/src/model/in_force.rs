@@ -118,14 +118,14 @@ const KNOWN: [(&str, &str); 12] = [
     ("liblsan.", "LeakSanitizer"),
 ];
 
+/// Whether a library of this file name brings a malloc.
+pub(crate) fn brings_malloc(file: &str) -> bool {
+    file.starts_with("libbrkmap") || KNOWN.iter().any(|(prefix, _)| file.starts_with(prefix))
+}
+
 /// The malloc that a shared library of this name brings, if it is known for that.
 pub(crate) fn known_library(file: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(prefix, _)| file.starts_with(prefix)).map(|(_, name)| *name)
-}
-
-/// Whether a library of this file name brings a malloc.
-pub(crate) fn brings_malloc(file: &str) -> bool {
-    file.starts_with("libbrkmap") || known_library(file).is_some()
 }
 
 fn maps(mappings: &[Mapping], wanted: impl Fn(&str) -> bool) -> bool {

@@ -3,6 +3,7 @@
 use super::lines::Lines;
 use super::symbols::Symbols;
 use super::{Frame, Named, plumbing};
+use crate::chunked::Chunked;
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ReadCache};
 use std::cell::OnceCell;
@@ -86,7 +87,9 @@ impl Files {
 
     /// The part of a file that was mapped from an offset on.
     pub(super) fn segment(&self, number: u32, offset: u64) -> Option<Segment> {
-        let fits = |segment: &&Segment| (segment.offset & !0xfff..segment.offset + segment.size).contains(&offset);
+        let fits = |segment: &&Segment| {
+            (segment.offset & !0xfff..segment.offset.saturating_add(segment.size)).contains(&offset)
+        };
         let segments = &self.all[number as usize].segments;
         let code = segments.iter().filter(fits).find(|segment| segment.is_code);
         code.or_else(|| segments.iter().find(fits)).copied()
@@ -133,15 +136,15 @@ impl One {
             lines: OnceCell::new(),
             file,
         };
-        let cache = ReadCache::new(&one.file);
+        let cache = ReadCache::new(Chunked::new(&one.file));
         let Ok(elf) = Elf::parse(&cache) else { return one };
         let range = |name: &str| {
             let section = elf.section_by_name(name)?;
-            Some(section.address()..section.address() + section.size())
+            Some(section.address()..section.address().saturating_add(section.size()))
         };
         let bytes = |name: &str| {
             let section = elf.section_by_name(name).filter(|section| section.size() <= LARGEST)?;
-            let range = section.address()..section.address() + section.size();
+            let range = section.address()..section.address().saturating_add(section.size());
             section.data().ok().filter(|data| !data.is_empty()).map(|data| (range, Arc::from(data)))
         };
         let (eh_frame, eh_frame_hdr) = (bytes(".eh_frame"), bytes(".eh_frame_hdr"));
@@ -164,12 +167,12 @@ impl One {
     }
 
     fn read_symbols(&self) -> Symbols {
-        let cache = ReadCache::new(&self.file);
+        let cache = ReadCache::new(Chunked::new(&self.file));
         let Ok(elf) = Elf::parse(&cache) else { return Symbols::default() };
         // The debug file of a stripped program has the functions that the program itself names no more.
         let debug = self.debug.as_ref().filter(|_| elf.section_by_name(".symtab").is_none());
         if let Some(file) = debug.and_then(|path| File::open(path).ok()) {
-            let cache = ReadCache::new(&file);
+            let cache = ReadCache::new(Chunked::new(&file));
             if let Ok(elf) = Elf::parse(&cache) {
                 return Symbols::read(&elf);
             }

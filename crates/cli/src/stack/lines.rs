@@ -1,6 +1,7 @@
 //! Lines of the source, from debug information.
 
 use super::file::Elf;
+use crate::chunked::Chunked;
 use addr2line::Context;
 use gimli::{EndianArcSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection, ReadCache};
@@ -16,7 +17,7 @@ pub(super) struct Lines(Context<EndianArcSlice<RunTimeEndian>>);
 impl Lines {
     /// Of a file that has debug information which is not compressed.
     pub(super) fn read(file: &File) -> Option<Lines> {
-        let cache = ReadCache::new(file);
+        let cache = ReadCache::new(Chunked::new(file));
         let elf = Elf::parse(&cache).ok()?;
         elf.section_by_name(".debug_line")?;
         let debug = elf.sections().filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug_")));

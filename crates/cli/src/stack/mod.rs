@@ -23,6 +23,9 @@ pub(crate) const COPIED: usize = 16 << 10;
 /// So many frames of a stack are kept, from the innermost on.
 const DEPTH: usize = 64;
 
+/// So many callers are looked at for a name.
+const NAMELESS: usize = 4;
+
 /// A stopped thread's registers that unwinding needs, and the top of its stack.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample {
@@ -60,6 +63,24 @@ pub(crate) struct Named {
     pub(crate) is_plumbing: bool,
     /// An entry of malloc's own interface.
     pub(crate) entry: Option<plumbing::Entry>,
+}
+
+/// The place that frames belong to, the innermost first: the first of them outside of the plumbing. One of a stripped
+/// program that has no name is told by the next caller that has.
+fn place<'a>(frames: impl DoubleEndedIterator<Item = &'a Rc<Named>> + Clone) -> Option<Rc<Named>> {
+    let mut outside = frames.clone().skip_while(|name| name.is_plumbing);
+    let Some(first) = outside.next() else {
+        return frames.clone().next_back().map(|name| Rc::new(name.as_place()));
+    };
+    let is_nameless = |name: &Named| name.function.starts_with('+');
+    let mut callers = outside.take(NAMELESS).take_while(|name| name.file == first.file);
+    match callers.find(|name| !is_nameless(name)).filter(|_| is_nameless(first)) {
+        Some(caller) => {
+            let function = format!("{} > {}", caller.function, first.function);
+            Some(Rc::new(Named { function, file: first.file.clone(), is_plumbing: false, entry: None }))
+        }
+        None => Some(Rc::clone(first)),
+    }
 }
 
 impl Named {
@@ -122,10 +143,7 @@ impl Stacks {
         let number = self.stacks.len() as u32;
         let frames = frames.into_boxed_slice();
         let names = || frames.iter().map(|&frame| &self.names[frame as usize]);
-        let place = match names().find(|name| !name.is_plumbing) {
-            Some(name) => Rc::clone(name),
-            None => Rc::new(names().next_back()?.as_place()),
-        };
+        let place = place(names())?;
         // The outermost entry: `calloc` calls what `malloc` calls.
         let entry = names().take_while(|name| name.is_plumbing).filter_map(|name| name.entry).last();
         let site = self.site(place);
@@ -187,3 +205,41 @@ impl Stacks {
 }
 
 pub(crate) use plumbing::Entry;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str) -> Rc<Named> {
+        let (function, file) = text.split_once(' ').unwrap();
+        let is_plumbing = plumbing::is_plumbing_file(file) || plumbing::is_wrapper(function);
+        Rc::new(Named { function: function.to_owned(), file: file.to_owned(), is_plumbing, entry: None })
+    }
+
+    fn place_of(frames: &[&str]) -> String {
+        let frames: Vec<_> = frames.iter().map(|text| named(text)).collect();
+        place(frames.iter()).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_place_is_the_first_frame_outside_of_the_plumbing() {
+        assert_eq!(
+            place_of(&["mmap libc.so.6", "malloc libc.so.6", "xmalloc app", "load app", "main app"]),
+            "load (app)"
+        );
+        assert_eq!(
+            place_of(&["mmap ld-linux-x86-64.so.2", "+0x1 ld-linux-x86-64.so.2"]),
+            "start of the program (ld-linux-x86-64.so.2)"
+        );
+        assert_eq!(place_of(&["brk libc.so.6", "free libc.so.6"]), "free (libc.so.6)");
+        assert_eq!(place_of(&["malloc libc.so.6", "+0x5 app", "+0x9 app", "run app"]), "run > +0x5 (app)");
+        assert_eq!(place_of(&["malloc libc.so.6", "+0x5 app", "g_main libglib"]), "+0x5 (app)");
+    }
+
+    #[test]
+    fn words_outside_of_the_copied_stack_are_none() {
+        let sample = Sample { stack: 0x1000, bytes: vec![1, 0, 0, 0, 0, 0, 0, 0, 2], ..Sample::default() };
+        assert_eq!((sample.word(0x1000), sample.word(0x1001), sample.word(0xfff)), (Ok(1), Ok(2 << 56), Err(())));
+        assert_eq!((sample.word(0x1002), sample.word(u64::MAX)), (Err(()), Err(())));
+    }
+}

@@ -127,3 +127,58 @@ impl Modules {
         names().any(is_libc) && !names().any(is_other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enters a file as if a process had mapped it, and unwinds through it.
+    fn use_file(bytes: &[u8]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bent");
+        std::fs::write(&path, bytes).unwrap();
+        let mut files = Files::default();
+        let file = files.open(&[path], "/bin/bent")?;
+        let mut modules = Modules::default();
+        for offset in [0, 0x2000, 0x5000] {
+            modules.place(&files, file, (1 << 40) + offset, 0x2000, offset);
+        }
+        let words = (0..64u64).flat_map(|word| ((1 << 40) + word * 0x111).to_le_bytes()).collect();
+        let (mut cache, mut addresses) = (Cache::default(), Vec::new());
+        for instruction in (0..20).map(|step| (1 << 40) + step * 0x777) {
+            let sample = Sample { instruction, stack: 0x7000, frame: 0x7010, bytes: Clone::clone(&words) };
+            modules.unwind(&sample, &mut cache, 16, &mut addresses);
+        }
+        let frame = modules.frame(addresses[0]);
+        let _ = files.line(frame);
+        Some(files.name(frame).file)
+    }
+
+    #[test]
+    fn damaged_files_are_no_error() {
+        let whole = std::fs::read("/bin/true").unwrap();
+        assert_eq!(use_file(&whole).as_deref(), Some("bent"));
+        for length in [0, 3, 64, 1000, whole.len() / 2, whole.len() - 1] {
+            use_file(&whole[..length]);
+        }
+        // Headers, segments, sections, unwinding information.
+        let places = (0..900).step_by(7).chain((0..whole.len()).step_by(401));
+        for at in places {
+            let mut bent = whole.clone();
+            bent[at] ^= 1 << (at % 8);
+            bent[(at + at % 5) % whole.len()] ^= 0xff;
+            use_file(&bent);
+        }
+    }
+
+    #[test]
+    fn what_is_mapped_over_code_takes_its_place() {
+        let mut files = Files::default();
+        let file = files.open(&[PathBuf::from("/bin/true")], "/bin/true").unwrap();
+        let mut modules = Modules::default();
+        modules.place(&files, file, 0x10000, 0x4000, 0);
+        assert!(modules.knows(0x10000) && modules.knows(0x13fff) && !modules.knows(0x14000));
+        modules.place(&files, file, 0x12000, 0x4000, 0);
+        assert!(!modules.knows(0x10000) && modules.knows(0x15fff), "the old range is gone as a whole");
+    }
+}

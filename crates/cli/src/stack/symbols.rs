@@ -29,7 +29,7 @@ impl Symbols {
             .collect();
         // Of several names for one address the plainest is last to be dropped: `malloc` before `__libc_malloc`.
         let plainness = |name: &str| (name.starts_with('_'), name.contains('@'), name.len());
-        all.sort_by(|a, b| (a.start, plainness(&a.name)).cmp(&(b.start, plainness(&b.name))));
+        all.sort_by_cached_key(|symbol| (symbol.start, plainness(&symbol.name)));
         all.dedup_by_key(|symbol| symbol.start);
         Symbols(all)
     }

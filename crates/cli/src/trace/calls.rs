@@ -4,6 +4,7 @@
 //! a chunk that is unmapped. Unwinding, names and sums come when it runs again.
 
 use super::ptrace::{self, Registers};
+use super::tracepoint::CallRecord;
 use crate::collect;
 use crate::model::calls::space::Space;
 use crate::model::calls::summary::Summary;
@@ -59,6 +60,8 @@ struct Memory {
     statm: Option<Rc<File>>,
     rss_read: Option<Instant>,
     maps_read: Instant,
+    /// Code was mapped that could not be entered at once.
+    has_new_code: bool,
 }
 
 struct Pending {
@@ -80,6 +83,8 @@ pub(super) struct Raw {
     result: i64,
     rss: (Option<u64>, Option<u64>),
     is_chunk: bool,
+    /// Seen by a tracepoint: what was unmapped could not be read before.
+    is_late: bool,
     /// The sample in [`Recorder::sample`] is of this call.
     has_sample: bool,
 }
@@ -130,6 +135,7 @@ impl Recorder {
             statm: File::open(format!("/proc/{pid}/statm")).ok().map(Rc::new),
             rss_read: None,
             maps_read: Instant::now(),
+            has_new_code: false,
         };
         self.memories.insert(pid, Rc::new(RefCell::new(memory)));
         self.has_exec.insert(pid);
@@ -225,6 +231,7 @@ impl Recorder {
             result,
             rss: (before, after),
             is_chunk,
+            is_late: false,
             has_sample,
         })
     }
@@ -244,10 +251,12 @@ impl Recorder {
         let mut memory = memory.borrow_mut();
         let Raw { pid, tid, kind, at, took, arguments, result, .. } = raw;
         let stacks = &mut self.recorded.stacks;
-        if raw.has_sample && !memory.modules.knows(self.sample.instruction) && memory.maps_read.elapsed() > MAPS_PAUSE {
+        let is_unknown = !memory.modules.knows(self.sample.instruction) && memory.maps_read.elapsed() > MAPS_PAUSE;
+        if raw.has_sample && (is_unknown || memory.has_new_code) {
             let mappings = smaps::parse(&collect::text(pid, "maps").unwrap_or_default());
             memory.modules = Modules::of(pid, &mappings, &mut stacks.files);
             memory.maps_read = Instant::now();
+            memory.has_new_code = false;
         }
         let stack = if raw.has_sample { stacks.unwind(&memory.modules, &self.sample) } else { None };
         let entry = stack.and_then(|stack| stacks.entry(stack));
@@ -258,7 +267,8 @@ impl Recorder {
             && is_glibc(&memory, stacks);
         let (mechanism, change) = memory.space.apply(kind, &arguments, answer, is_block);
         // `realloc` unmaps as well, and learns nothing from it.
-        let is_free = raw.is_chunk && !answer.is_refused() && entry != Some(Entry::Reallocate);
+        let is_chunk = raw.is_chunk || (raw.is_late && kind == Kind::Munmap && entry == Some(Entry::Free));
+        let is_free = is_chunk && !answer.is_refused() && entry != Some(Entry::Reallocate);
         let mut mechanism = mechanism;
         let mut moved = None;
         if is_free && (!self.options.stacks || is_glibc(&memory, stacks)) {
@@ -290,6 +300,27 @@ impl Recorder {
         } else {
             self.recorded.not_kept += 1;
         }
+    }
+
+    /// A call that a tracepoint reported at its end. RSS is of now, which is near the last one of a batch alone.
+    pub(super) fn sampled(&mut self, record: CallRecord, at: Duration, is_last: bool) {
+        let CallRecord { pid, tid, registers, sample, .. } = record;
+        let Some(kind) = Kind::of(registers.call) else { return };
+        self.seen(pid);
+        let Some(memory) = self.memories.get(&pid) else { return };
+        let after = if is_last { rss(&memory.borrow(), self.os_page) } else { None };
+        self.sample = sample;
+        let Registers { arguments, result, .. } = registers;
+        let is_code = kind == Kind::Mmap && arguments[2] & libc::PROT_EXEC as u64 != 0;
+        memory.borrow_mut().has_new_code |= is_code;
+        let has_sample = self.options.stacks && !self.sample.bytes.is_empty();
+        let (rss, took, is_chunk, is_late) = ((None, after), None, false, true);
+        self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late, has_sample });
+    }
+
+    /// So many calls could not be reported.
+    pub(super) fn lost(&mut self, calls: u64) {
+        self.recorded.lost += calls;
     }
 
     /// Closes the books.

@@ -2,8 +2,8 @@
 //! times say nothing; nothing else of it is changed.
 
 use super::measure::EndedBy;
-use super::ptrace::{self, Change, Entered};
-use super::spawn::{NotStarted, Program};
+use super::ptrace::{self, Change, End, Stops};
+use super::spawn::Program;
 use super::stops_us;
 use crate::collect::{self, Collector};
 use crate::model::compare::calls::MemoryCall;
@@ -73,12 +73,12 @@ pub(crate) fn count(
     leftovers: &mut Leftovers,
     way: Way,
 ) -> io::Result<Counted> {
-    let child = program.start(signals, None)?;
+    let child = program.start(signals)?;
     let pid = child.pid;
-    let refused = if way.traced { ptrace::seize_for_calls(pid).err() } else { None };
+    let refused = if way.traced { ptrace::seize(pid, Stops::EveryCall).err() } else { None };
     let traced = way.traced && refused.is_none();
     let begin = Instant::now();
-    let exec = child.go(false)?;
+    let exec = child.go()?;
     let refused = refused.map(|error| format!("tracing was refused ({error})"));
     let mut preview = Preview { refused, ..Preview::default() };
     preview.calls.complete = traced && !way.count_for.is_zero();
@@ -100,7 +100,7 @@ pub(crate) fn count(
     counter.living.remove(&pid);
     counter.leftovers.0.extend(counter.living.drain());
     let (preview, ended_by) = (counter.preview, counter.ended_by);
-    Ok(Counted { outcome, preview, ended_by, not_started: exec.failure().map(NotStarted::into_error) })
+    Ok(Counted { outcome, preview, ended_by, not_started: exec.failure() })
 }
 
 impl Counter<'_> {
@@ -149,13 +149,14 @@ impl Counter<'_> {
         };
         match change {
             Change::Call => {
-                match ptrace::entered_call(tid) {
-                    Some(Entered::Native(number)) => self.preview.calls.add(MemoryCall::of(number)),
-                    Some(Entered::Foreign) => self.preview.calls.add(None),
-                    None => {}
+                // The number of a call of 32-bit code is negative, and thus none that is known.
+                if let Ok(End::Entry { call, .. }) = ptrace::end(tid) {
+                    self.preview.calls.add(MemoryCall::of(call));
                 }
                 self.resume(tid, 0);
             }
+            // No filter is in force here.
+            Change::Filtered => self.resume(tid, 0),
             Change::Signal(signal) if self.traced => self.resume(tid, signal),
             Change::GroupStop(signal) => {
                 let _ = ptrace::listen(tid);
@@ -163,7 +164,7 @@ impl Counter<'_> {
             }
             Change::Signal(signal) => self.stopped(tid, signal),
             Change::Exited(_) | Change::Killed(_) => {}
-            Change::Started | Change::Filtered => self.resume(tid, 0),
+            Change::Started => self.resume(tid, 0),
             Change::Forked { shares_memory } => {
                 if let (true, Ok(child)) = (shares_memory, ptrace::event_message(tid)) {
                     self.borrowed.insert(child);

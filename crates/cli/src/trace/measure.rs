@@ -5,7 +5,7 @@
 //! tracing is refused, the last of many samples stands in.
 
 use super::ptrace::{self, Change, Usage};
-use super::spawn::{NotStarted, Program};
+use super::spawn::Program;
 use super::stops_us;
 use crate::model::process::Outcome;
 use crate::os::{self, Signals, Woken};
@@ -74,11 +74,11 @@ pub(crate) fn measure<T>(
     way: Way,
     look: impl FnMut(i32) -> Option<T>,
 ) -> io::Result<Measured<T>> {
-    let child = program.start(signals, None)?;
+    let child = program.start(signals)?;
     let pid = child.pid;
     let traced = way.traced && ptrace::seize_for_exit(pid).is_ok();
     let begin = Instant::now();
-    let exec = child.go(false)?;
+    let exec = child.go()?;
     let mut runner = Runner {
         pid,
         traced,
@@ -98,7 +98,7 @@ pub(crate) fn measure<T>(
         last: runner.last,
         ended_by: runner.ended_by,
         was_stopped: runner.was_stopped,
-        not_started: exec.failure().map(NotStarted::into_error),
+        not_started: exec.failure(),
     })
 }
 
@@ -158,7 +158,7 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
             }
             Change::Signal(signal) => self.stopped(tid, signal),
             Change::Exited(_) | Change::Killed(_) => {}
-            Change::Started | Change::Forked { .. } | Change::Exec | Change::Filtered | Change::Call => {
+            Change::Started | Change::Forked { .. } | Change::Exec | Change::Call | Change::Filtered => {
                 let _ = ptrace::resume(tid, 0);
             }
         }

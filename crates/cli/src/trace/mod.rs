@@ -15,6 +15,7 @@ pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
+mod tracepoint;
 mod track;
 
 use crate::heap::occupancy::Detail;
@@ -32,6 +33,7 @@ pub(crate) use ptrace::{Stops, Usage};
 pub(crate) use spawn::{NotStarted, Program};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+pub(crate) use tracepoint::watch;
 
 /// Longest time between two looks at the living.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -102,7 +104,9 @@ pub(crate) fn run_closely(
     let signals = Signals::take_over();
     let begin = Instant::now();
     let filter = Filter::new();
-    let child = program.start(&signals, Some(&filter))?;
+    let child = program.start_with(&signals, Some(&filter))?;
+    // For the files of a large tree of processes; the child has been forked with its own limit.
+    os::raise_limit_of_open_files();
     let pid = child.pid;
     let (stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
     let following = match no_trace {
@@ -118,10 +122,10 @@ pub(crate) fn run_closely(
     processes.begin(pid, is_traced);
     let recorder = options.filter(|_| is_traced).map(Recorder::new);
     let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
-    let exec = child.go(is_traced && stops == Stops::Filter)?;
+    let exec = child.go_with(is_traced && stops == Stops::Filter)?;
     // Nobody tells when an untraced program begins: until then its process looks like brkmap.
     let (exec, failure) = match &tracer.following {
-        Following::Sampled(_) => (None, exec.failure()),
+        Following::Sampled(_) => (None, exec.not_started()),
         Following::All => (Some(exec), None),
     };
     let (outcome, usage, wall) = tracer.watch()?;
@@ -130,7 +134,7 @@ pub(crate) fn run_closely(
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
-    let not_started = failure.or_else(|| exec?.failure());
+    let not_started = failure.or_else(|| exec?.not_started());
     Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started, calls })
 }
 

@@ -72,8 +72,13 @@ impl Program {
         io::Error::last_os_error()
     }
 
-    /// Forks the child. `signals` are given back to it before its exec; the filter is installed if the gate says so.
-    pub(crate) fn start(&self, signals: &Signals, filter: Option<&Filter>) -> io::Result<Waiting> {
+    /// Forks the child. `signals` are given back to it before its exec.
+    pub(crate) fn start(&self, signals: &Signals) -> io::Result<Waiting> {
+        self.start_with(signals, None)
+    }
+
+    /// The same; the filter is installed if the gate says so.
+    pub(crate) fn start_with(&self, signals: &Signals, filter: Option<&Filter>) -> io::Result<Waiting> {
         let (gate_read, gate) = pipe()?;
         let (failure, failure_write) = pipe()?;
         // SAFETY: [single-thread] brkmap has one thread here, so the child may use everything.
@@ -115,8 +120,13 @@ const PLAIN: u8 = b'x';
 const FILTERED: u8 = b'f';
 
 impl Waiting {
-    /// Opens the gate, for a program with the filter or without; the returned end tells whether the exec failed.
-    pub(crate) fn go(self, is_filtered: bool) -> io::Result<ExecResult> {
+    /// Opens the gate; the returned end tells whether the exec failed.
+    pub(crate) fn go(self) -> io::Result<ExecResult> {
+        self.go_with(false)
+    }
+
+    /// The same, for a program with the filter or without.
+    pub(crate) fn go_with(self, is_filtered: bool) -> io::Result<ExecResult> {
         use std::io::Write;
         std::fs::File::from(self.gate).write_all(&[if is_filtered { FILTERED } else { PLAIN }])?;
         Ok(ExecResult(self.failure))
@@ -131,20 +141,19 @@ pub(crate) enum NotStarted {
     Filter(io::Error),
 }
 
-impl NotStarted {
-    /// The error alone, for who asked for no filter.
-    pub(crate) fn into_error(self) -> io::Error {
-        let (NotStarted::Exec(error) | NotStarted::Filter(error)) = self;
-        error
-    }
-}
-
 /// Where the child writes the errno of a failed exec; closed by a successful one.
 pub(crate) struct ExecResult(OwnedFd);
 
 impl ExecResult {
+    /// The error of the failed start, once the child has ended or run its program.
+    pub(crate) fn failure(self) -> Option<io::Error> {
+        self.not_started().map(|why| match why {
+            NotStarted::Exec(error) | NotStarted::Filter(error) => error,
+        })
+    }
+
     /// What failed, once the child has ended or run its program.
-    pub(crate) fn failure(self) -> Option<NotStarted> {
+    pub(crate) fn not_started(self) -> Option<NotStarted> {
         use std::io::Read;
         let mut word = [0; 4];
         std::fs::File::from(self.0).read_exact(&mut word).ok()?;

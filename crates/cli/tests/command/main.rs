@@ -9,6 +9,7 @@ mod metrics;
 mod named;
 mod policy;
 mod reasons;
+mod syscalls;
 mod targets;
 mod terminal;
 

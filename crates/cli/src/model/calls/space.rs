@@ -100,7 +100,7 @@ impl Space {
     fn brk(&mut self, now: u64) -> Change {
         let before = self.top.replace(now);
         let Some(before) = before else { return Change::default() };
-        if now > before {
+        if up(now) > up(before) {
             self.areas.insert(up(before), Area { end: up(now), mechanism: Mechanism::Break, usable: true });
             self.join(up(before));
         } else {

@@ -161,9 +161,15 @@ pub(crate) fn line(call: &Call, place: Option<&str>) -> String {
     format!("{:>11.6} {:>7} {}  ; {}", call.at.as_secs_f64(), call.tid, expression(call), notes.join("; "))
 }
 
-/// Bytes in words: below a MiB in KiB.
+/// Bytes in words: in MiB, but what is below one, or very large.
 pub(super) fn amount(bytes: u64) -> String {
+    /// From here on in GiB.
+    const LARGE: u64 = 100 << 30;
+    /// And from here on in TiB.
+    const HUGE: u64 = 100 << 40;
     match bytes {
+        HUGE.. => format!("{:.1} TiB", bytes as f64 / (1u64 << 40) as f64),
+        LARGE.. => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KiB", (bytes + 512) / 1024),
         _ => mib(bytes),
@@ -243,6 +249,7 @@ mod tests {
     #[test]
     fn amounts_are_short() {
         assert_eq!([0, 1023, 1024, 135_168, 1 << 20].map(amount), ["0 B", "1023 B", "1 KiB", "132 KiB", "1.0 MiB"]);
+        assert_eq!([99 << 30, 100 << 30, 100 << 40].map(amount), ["101376.0 MiB", "100.0 GiB", "100.0 TiB"]);
         assert_eq!([-4096, 0, 4096].map(signed), ["-4 KiB", "+0 B", "+4 KiB"]);
     }
 }

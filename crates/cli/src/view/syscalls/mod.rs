@@ -6,7 +6,7 @@ pub(crate) mod text;
 
 use crate::model::calls::Call;
 use crate::model::calls::summary::{Moved, Site, Summary};
-use crate::model::process::Outcome;
+use crate::model::process::{Outcome, Process};
 use std::time::Duration;
 
 /// How the calls were seen.
@@ -40,7 +40,7 @@ impl Mode {
 }
 
 /// Whose calls they are.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Heading {
     /// The command, or a process' name.
     pub(crate) title: Vec<String>,
@@ -49,6 +49,8 @@ pub(crate) struct Heading {
     pub(crate) outcome: Option<Outcome>,
     /// The malloc in force, where it is known.
     pub(crate) malloc: Option<String>,
+    /// The command's process at its end, if brkmap's malloc was in force there: its own books say what it did.
+    pub(crate) books: Option<Process>,
 }
 
 /// A place in the program.

@@ -8,7 +8,7 @@ use crate::model::calls::{Kind, Mechanism};
 use crate::model::process::Outcome;
 use crate::view::style::{Ink, Style};
 use crate::view::text::{SUBJECT, entry};
-use crate::view::{command_line, cut, signal_name};
+use crate::view::{command_line, cut, policy, signal_name};
 use std::time::Duration;
 
 /// A summary is never longer.
@@ -17,9 +17,13 @@ const LINES: usize = 30;
 const MECHANISMS: usize = 6;
 /// Places in the program that the summary has room for in any case.
 const LEAST_SITES: usize = 4;
+/// Lines that brkmap's own books get.
+const BOOKS: usize = 3;
 /// Moves of the threshold in the summary.
 const MOVES: usize = 2;
 const LABEL: usize = 20;
+/// Columns that a place in the program gets at least.
+const NAME: usize = 22;
 /// Below this width the time of the calls is left out.
 const WIDE: usize = 95;
 
@@ -31,7 +35,11 @@ pub(crate) fn render(heading: &Heading, calls: &Calls, by: Option<By>, stacks: b
             lines.extend(summary(calls, style, usize::MAX));
             lines.extend(with_stacks(calls, style));
         }
-        None => lines.extend(summary(calls, style, LINES - 1)),
+        None => {
+            let books = heading.books.as_ref().map(|main| policy::lines(main, style, BOOKS)).unwrap_or_default();
+            lines.extend(summary(calls, style, LINES - 1 - books.len()));
+            lines.extend(books);
+        }
         Some(by) => {
             lines.push(total(calls, style));
             lines.extend(match by {
@@ -146,11 +154,17 @@ fn notes(calls: &Calls, style: Style) -> Vec<String> {
     notes
 }
 
+/// Width of a column of bytes.
+fn column(style: Style) -> usize {
+    if style.width >= WIDE { 12 } else { 11 }
+}
+
 /// The head of a table.
 fn head(subject: &str, style: Style) -> String {
-    let mut line = format!("{subject:<LABEL$}{:>9}{:>8}", "calls", "refused");
-    for column in ["came", "went", "given back", "RSS effect"] {
-        line += &format!("{column:>12}");
+    let mut line = format!("{subject:<LABEL$}{:>8}{:>8}", "calls", "refused");
+    let width = column(style);
+    for name in ["came", "went", "given back", "RSS effect"] {
+        line += &format!("{name:>width$}");
     }
     if style.width >= WIDE {
         line += &format!("{:>10}", "time");
@@ -164,9 +178,10 @@ fn row(label: &str, tally: &Tally, style: Style) -> String {
     let rss = if tally.rss == 0 { String::new() } else { signed(tally.rss) };
     let label = cut(label, LABEL - 2);
     let mut line =
-        format!("  {label:<width$}{:>9}{:>8}", thousands(tally.calls), number(tally.refused), width = LABEL - 2);
-    line += &format!("{:>12}{:>12}", bytes(tally.came, "+"), bytes(tally.went, "-"));
-    line += &format!("{:>12}{rss:>12}", bytes(tally.returned, ""));
+        format!("  {label:<left$}{:>8}{:>8}", thousands(tally.calls), number(tally.refused), left = LABEL - 2);
+    let (width, returned) = (column(style), bytes(tally.returned, ""));
+    line += &format!("{:>width$}{:>width$}", bytes(tally.came, "+"), bytes(tally.went, "-"));
+    line += &format!("{returned:>width$}{rss:>width$}");
     if style.width >= WIDE && !tally.took.is_zero() {
         line += &format!("{:>10}", seconds(tally.took));
     }
@@ -206,8 +221,10 @@ fn site_row(row: &SiteRow, style: Style) -> String {
     let returned = if tally.returned > 0 { format!(" {} given back", amount(tally.returned)) } else { String::new() };
     let numbers =
         format!("  {:>7}{:>12}{:>12}  ", thousands(tally.calls), bytes(tally.came, "+"), bytes(tally.went, "-"));
-    let room = style.width.saturating_sub(numbers.chars().count() + line.chars().count() + returned.chars().count());
-    format!("{numbers}{}{line}{returned}", cut(&name, room.max(20)))
+    let room = style.width.saturating_sub(numbers.chars().count() + returned.chars().count());
+    // The name of the function says most.
+    let line = if room >= line.chars().count() + NAME { line } else { String::new() };
+    format!("{numbers}{}{line}{returned}", cut(&name, room.saturating_sub(line.chars().count()).max(NAME)))
 }
 
 fn site_head(style: Style) -> String {
@@ -327,4 +344,109 @@ fn by_time(calls: &Calls, style: Style) -> Vec<String> {
         lines.push(format!("  {at:>12}{:>9}{numbers}{rss:>12}  {bar}", thousands(column.calls)).trim_end().to_owned());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::calls::summary::{Moved, Site, Summary};
+    use crate::model::calls::{Answer, Call, Change};
+    use crate::view::syscalls::Mode;
+
+    const PLAIN: Style = Style { color: false, ascii: true, width: 80 };
+
+    /// Every call, every mechanism, many places, many moves.
+    fn full() -> Calls {
+        let mut summary = Summary::default();
+        for step in 0..2_000u64 {
+            let kind = Kind::ALL[step as usize % Kind::ALL.len()];
+            let usable = if kind == Kind::Munmap { -(1i64 << 40) } else { 1 << 30 };
+            let call = Call {
+                at: Duration::from_millis(step * 7),
+                took: Some(Duration::from_secs(3)),
+                pid: 1 + (step % 20) as i32,
+                tid: 1,
+                kind,
+                arguments: [0; 6],
+                answer: if step % 9 == 0 { Answer::Refused(12) } else { Answer::Value(0) },
+                mechanism: Mechanism::ALL[step as usize % Mechanism::ALL.len()],
+                change: Change { usable, returned: 1 << 33, reserved: 5 },
+                rss_before: Some(1 << 32),
+                rss_after: Some(1),
+                stack: Some((step % 300) as u32),
+                moved: (step % 100 == 0).then_some((step + 1, step + 101)),
+            };
+            summary.add(&call, Some((step % 300) as u32));
+        }
+        let row = |(number, site): (Option<u32>, &Site)| SiteRow {
+            number,
+            function: "a_function\u{1b}".repeat(9),
+            file: "libfile.so".repeat(3),
+            line: Some("source.c:1234567".to_owned()),
+            site: site.clone(),
+        };
+        let sites = summary.by_weight().into_iter().map(row).collect();
+        let moved = |made: &Moved| MoveRow { made: *made, place: Some("f (app)".to_owned()) };
+        Calls {
+            sites,
+            moves: summary.moves.iter().map(moved).collect(),
+            summary,
+            calls: Vec::new(),
+            not_kept: 2_000,
+            stacks: vec![vec!["inner (a)".to_owned(), "outer (a)".to_owned()]; 300],
+            site_of_stack: (0..300).collect(),
+            lost: 5,
+            tracers: vec!["gdb".to_owned()],
+            mode: Mode::Filter,
+            wall: Duration::from_secs(14),
+        }
+    }
+
+    fn heading() -> Heading {
+        let title = vec!["tool".to_owned(), "x".repeat(300)];
+        Heading { title, pid: 1, outcome: Some(Outcome::Signal(9)), malloc: Some("glibc".to_owned()), books: None }
+    }
+
+    #[test]
+    fn the_longest_summary_has_thirty_lines_of_the_right_width() {
+        for width in [60, 80, 100, 140] {
+            let text = render(&heading(), &full(), None, false, Style { width, ..PLAIN });
+            assert_eq!(text.lines().count(), 30, "{text}");
+            assert!(text.is_ascii() && !text.contains('\u{1b}'), "{text}");
+            let is_table = |line: &&str| line.starts_with("  ") && width >= 80;
+            let wide: Vec<_> = text.lines().filter(is_table).filter(|line| line.chars().count() > width).collect();
+            assert!(wide.is_empty(), "{wide:#?}");
+            for subject in
+                ["call ", "mechanism ", "place in the program", "came ", "went ", "threshold ", "hindered ", "lost "]
+            {
+                assert!(text.contains(subject), "{subject}: {text}");
+            }
+            assert!(text.contains("more places") && text.contains("more moves, the last to "), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_view_shows_all_of_itself() {
+        let lines = |by, stacks| render(&heading(), &full(), Some(by), stacks, PLAIN).lines().count();
+        assert_eq!(lines(By::Call, false), 3 + Kind::ALL.len());
+        assert_eq!(lines(By::Mechanism, false), 3 + Mechanism::ALL.len());
+        assert_eq!(lines(By::Site, false), 3 + 300);
+        assert_eq!(lines(By::Site, true), 3 + 300 * 3, "two frames each");
+        assert!(lines(By::Time, false) > 50);
+    }
+
+    #[test]
+    fn a_program_without_calls_has_one_sentence() {
+        let calls = Calls { summary: Summary::default(), sites: Vec::new(), moves: Vec::new(), lost: 0, ..full() };
+        let calls = Calls { tracers: Vec::new(), ..calls };
+        let text = render(&heading(), &calls, None, false, PLAIN);
+        assert!(text.ends_with("brkmap: 0 system calls for memory\n"), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_pictures_fit() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(sparkline(&[0, 1, 50, 100], PLAIN), " .=#");
+        assert_eq!(sparkline(&[0, 0], PLAIN), "  ");
+    }
 }
