@@ -1,8 +1,10 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod maps;
 pub(crate) mod run;
+mod suggested;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -32,6 +34,8 @@ pub(crate) enum Verb {
     Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
+    /// Explain a word of the reports: what it is, how to see it, what to do
+    Explain(explain::Arguments),
     /// Print the path of the library, for LD_PRELOAD
     LibPath,
     /// Print a completion script

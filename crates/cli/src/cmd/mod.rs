@@ -1,9 +1,11 @@
 //! One file per verb.
 
 mod completions;
+mod explain;
 mod inspect;
 mod lib_path;
 mod maps;
+mod print;
 mod run;
 mod target;
 mod use_;
@@ -38,6 +40,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
     };

@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;
 pub(crate) mod spans;
+pub(crate) mod terms;
 pub(crate) mod verdict;
 pub(crate) mod waterfall;
 pub(crate) mod xray;

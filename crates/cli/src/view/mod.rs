@@ -5,6 +5,7 @@ pub(crate) mod json;
 pub(crate) mod maps;
 mod policy;
 pub(crate) mod style;
+pub(crate) mod terms;
 pub(crate) mod text;
 
 use crate::model::in_force::Wanted;
