@@ -298,7 +298,7 @@ fn settings(pid: i32) -> Vec<String> {
 }
 
 /// The tightest limit of memory above a process.
-fn limit(pid: i32) -> Option<Limit> {
+pub(crate) fn limit(pid: i32) -> Option<Limit> {
     let group = cgroup::parse(&collect::text(pid, "cgroup").ok()?)?;
     let (mounted, shown) = cgroup::mount(&fs::read_to_string("/proc/self/mountinfo").ok()?, group.version)?;
     let (limit_file, used_file) = group.version.files();

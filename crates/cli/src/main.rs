@@ -16,6 +16,7 @@ mod heap;
 mod look;
 mod model;
 mod os;
+mod probe;
 mod proc;
 mod trace;
 mod view;

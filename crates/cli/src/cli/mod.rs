@@ -1,5 +1,6 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod maps;
@@ -34,10 +35,17 @@ pub(crate) enum Verb {
     Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
+    /// Find out what this machine and this user may see and do, and what to do about the rest
+    Doctor(doctor::Arguments),
     /// Explain a word of the reports: what it is, how to see it, what to do
     Explain(explain::Arguments),
     /// Print the path of the library, for LD_PRELOAD
     LibPath,
+    #[command(hide = true, name = crate::probe::VERB)]
+    Probe {
+        #[arg(trailing_var_arg = true)]
+        words: Vec<OsString>,
+    },
     /// Print a completion script
     Completions {
         /// Shell to complete in

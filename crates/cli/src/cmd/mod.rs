@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod completions;
+mod doctor;
 mod explain;
 mod inspect;
 mod lib_path;
@@ -40,6 +41,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
+        Verb::Probe { words } => doctor::attempt(&words),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

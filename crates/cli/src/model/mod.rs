@@ -9,6 +9,7 @@
 pub(crate) mod advice;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
+pub(crate) mod health;
 pub(crate) mod in_force;
 pub(crate) mod policy;
 pub(crate) mod process;

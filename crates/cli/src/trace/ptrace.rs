@@ -122,6 +122,21 @@ pub(crate) fn seize(pid: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, pid, options as usize)
 }
 
+/// Seizes a process and lets it go again: whether tracing is allowed. It is stopped for a moment.
+pub(crate) fn try_out(pid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, pid, 0)?;
+    request(libc::PTRACE_INTERRUPT, pid, 0)?;
+    let mut status = 0;
+    // SAFETY: [valid-out-pointer] the status lives on this frame.
+    while unsafe { libc::waitpid(pid, &mut status, libc::__WALL) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    detach(pid)
+}
+
 /// Lets a stopped tracee run, with a signal or 0.
 pub(crate) fn resume(tid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, tid, signal as usize)

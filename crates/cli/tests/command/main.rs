@@ -1,5 +1,7 @@
 //! The built command on real programs.
 
+mod doctor;
+mod explain;
 mod facts;
 mod flow;
 mod inspect;
