@@ -10,6 +10,7 @@
 mod cli;
 mod cmd;
 mod collect;
+mod demo;
 mod elf;
 mod embed;
 mod heap;

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 }
 
 /// A time in seconds, up to a day.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     if (0.0..=86400.0).contains(&number) {
         Ok(Duration::from_secs_f64(number))

@@ -1,5 +1,6 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod inspect;
@@ -35,12 +36,19 @@ pub(crate) enum Verb {
     Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
+    /// Show a disease of memory on a small program: what it did, how it looks, what cures it
+    Demo(demo::Arguments),
     /// Find out what this machine and this user may see and do, and what to do about the rest
     Doctor(doctor::Arguments),
     /// Explain a word of the reports: what it is, how to see it, what to do
     Explain(explain::Arguments),
     /// Print the path of the library, for LD_PRELOAD
     LibPath,
+    #[command(hide = true, name = crate::demo::VERB)]
+    Act {
+        #[arg(trailing_var_arg = true)]
+        words: Vec<OsString>,
+    },
     #[command(hide = true, name = crate::probe::VERB)]
     Probe {
         #[arg(trailing_var_arg = true)]

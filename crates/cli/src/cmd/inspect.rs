@@ -21,7 +21,7 @@ const LARGE: u64 = 256 << 20;
 const REMEMBERED: usize = 512;
 
 /// The looks at one process.
-struct Series {
+pub(super) struct Series {
     pid: i32,
     collector: Collector,
     begin: Instant,
@@ -31,12 +31,12 @@ struct Series {
 }
 
 impl Series {
-    fn new(pid: i32) -> Series {
+    pub(super) fn new(pid: i32) -> Series {
         let (begin, took) = (Instant::now(), Duration::ZERO);
         Series { pid, collector: Collector::default(), begin, samples: Vec::new(), took }
     }
 
-    fn look(&mut self) -> Result<Inspection, Refusal> {
+    pub(super) fn look(&mut self) -> Result<Inspection, Refusal> {
         let start = Instant::now();
         let look: Look = look::look(self.pid, &mut self.collector)?;
         self.took = start.elapsed();

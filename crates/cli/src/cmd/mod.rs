@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod completions;
+mod demo;
 mod doctor;
 mod explain;
 mod inspect;
@@ -41,6 +42,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::Act { words } => demo::act(&words),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Probe { words } => doctor::attempt(&words),
         Verb::Explain(arguments) => explain::run(&arguments),

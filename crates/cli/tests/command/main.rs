@@ -1,5 +1,6 @@
 //! The built command on real programs.
 
+mod demo;
 mod doctor;
 mod explain;
 mod facts;
