@@ -4,6 +4,11 @@ use crate::view::style::Color;
 
 /// Flags of `maps`.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit status: as for inspect: 0, 3 no such process, 4 permission denied, 5 unreadable, 6 several of \
+    that name, 125 for failures of brkmap itself.\n\n\
+    Examples:\n  brkmap maps 4711\n  brkmap maps redis-server --all\n  brkmap maps 4711 --json"
+)]
 pub(crate) struct Arguments {
     /// Process: its number, or its name to the letter
     #[arg(value_name = "PID|NAME")]

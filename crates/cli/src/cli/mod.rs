@@ -10,6 +10,10 @@ mod suggested;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What brkmap starts itself as.
+const HIDDEN: [&str; 2] = [crate::demo::VERB, crate::probe::VERB];
 
 /// Exit status for failures of brkmap itself, as `env` and `timeout` use it.
 pub(crate) const TOOL_FAILURE: u8 = 125;
@@ -43,26 +47,40 @@ pub(crate) enum Verb {
     /// Explain a word of the reports: what it is, how to see it, what to do
     Explain(explain::Arguments),
     /// Print the path of the library, for LD_PRELOAD
+    #[command(after_help = "Examples:\n  LD_PRELOAD=$(brkmap lib-path) python3 script.py")]
     LibPath,
-    #[command(hide = true, name = crate::demo::VERB)]
-    Act {
-        #[arg(trailing_var_arg = true)]
-        words: Vec<OsString>,
-    },
-    #[command(hide = true, name = crate::probe::VERB)]
-    Probe {
-        #[arg(trailing_var_arg = true)]
-        words: Vec<OsString>,
-    },
+    /// Write the manual pages
+    Man(ManArguments),
+    /// The hidden side of `demo` and of `doctor`: no subcommand, so that nothing shows or completes it
+    #[command(skip)]
+    Hidden(&'static str, Vec<OsString>),
     /// Print a completion script
+    #[command(after_help = "Examples:\n  source <(brkmap completions bash)\n  \
+        brkmap completions zsh > ~/.zfunc/_brkmap\n  brkmap completions fish > ~/.config/fish/completions/brkmap.fish")]
     Completions {
         /// Shell to complete in
         shell: clap_complete::Shell,
     },
 }
 
+/// Flags of `man`.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  brkmap man | man -l -\n  brkmap man ~/.local/share/man/man1 && man brkmap-inspect"
+)]
+pub(crate) struct ManArguments {
+    /// Folder for all of them (brkmap.1, brkmap-run.1, …); without it, brkmap.1 goes to standard output
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
 /// Flags of `use`.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit status: the program's own, or 128 + the signal's number; 125 for failures of brkmap itself, \
+    126 if the program cannot be executed, 127 if there is none.\n\n\
+    Examples:\n  brkmap use -- redis-server --port 7000\n  BRKMAP_CONF=background:off brkmap use -- ./server"
+)]
 pub(crate) struct UseArguments {
     /// Program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
@@ -71,6 +89,11 @@ pub(crate) struct UseArguments {
 
 /// Reads the command line. Asks for help and mistakes end the process here.
 pub(crate) fn parse() -> Verb {
+    let mut words = std::env::args_os().skip(1);
+    let first = words.next();
+    if let Some(verb) = HIDDEN.into_iter().find(|verb| first.as_deref().is_some_and(|first| first == *verb)) {
+        return Verb::Hidden(verb, words.collect());
+    }
     match Arguments::try_parse() {
         Ok(arguments) => arguments.verb,
         Err(error) => {

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod inspect;
 mod lib_path;
+mod man;
 mod maps;
 mod print;
 mod run;
@@ -43,10 +44,11 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
-        Verb::Act { words } => demo::act(&words),
         Verb::Doctor(arguments) => doctor::run(&arguments),
-        Verb::Probe { words } => doctor::attempt(&words),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
+        Verb::Hidden(crate::demo::VERB, words) => demo::act(&words),
+        Verb::Hidden(_, words) => doctor::attempt(&words),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
     };

@@ -123,7 +123,7 @@ fn arena_spread() -> io::Result<Illness> {
 fn random_survivors() -> io::Result<Illness> {
     let mut random = Random(88172645463325252);
     let mut all = Crowd::new(600_000, |_| random.between(64, 300))?;
-    all.free(|_| random.next() % 8 != 0);
+    all.free(|_| !random.next().is_multiple_of(8));
     let cure = move || {
         let together = all.move_together()?;
         blocks::trim();

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod man;
 pub(crate) mod maps;
 mod policy;
 pub(crate) mod style;

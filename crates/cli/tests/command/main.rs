@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod facts;
 mod flow;
+mod help;
 mod inspect;
 mod named;
 mod policy;
