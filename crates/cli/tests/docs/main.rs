@@ -1,6 +1,6 @@
 //! Documents whose examples are run: what a page shows is what happens.
 //!
-//! A page takes part by having the line [`MARK`] in it. Its blocks that begin with three backquotes and `console` are one
+//! A page takes part by having the line [`MARK`] in it. Its blocks that begin with three backquotes and `console` (or `console any-figures`) are one
 //! session of bash, from the top of the page to its end, in an empty folder of its own, with the command in `PATH`:
 //!
 //! ```text
@@ -101,7 +101,7 @@ fn what_pages_show_is_what_happens() {
         let (path, text, mut page, seen) = session.join().expect("its panic is above");
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         for (step, actual) in page.steps.iter_mut().zip(seen) {
-            let Err(why) = page::compare(&step.expected, &actual) else { continue };
+            let Err(why) = page::compare(&step.expected, &actual, step.any_figures) else { continue };
             let (line, command) = (step.line, step.command.lines().next().unwrap_or_default());
             wrong.push(format!("{name}:{line}: $ {command}\n{why}\n--- what happened:\n{}\n", actual.join("\n")));
             step.expected = actual;

@@ -3,7 +3,7 @@
 //! Words have to be the same. What differs from run to run may differ:
 //!
 //! * a number is any number (`4711`, `1,024`, `12.5`, `+0.3`, `0x7f…`), but sizes in MiB or kB, where either is at least
-//!   [`LARGE`], are within [`TOLERANCE`];
+//!   [`LARGE`], are within [`TOLERANCE`] (not in blocks that begin with `console any-figures`: speeds, moments);
 //! * bars are of any length, and blanks of any number;
 //! * a line `...` stands for any lines, also none; `…` inside a line for any text.
 
@@ -19,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) line: usize,
     pub(crate) command: String,
     pub(crate) expected: Vec<String>,
+    /// Whether sizes may be any.
+    pub(crate) any_figures: bool,
     /// Lines of the page that `expected` takes: first, and first behind.
     range: (usize, usize),
 }
@@ -32,10 +34,11 @@ impl Page {
     /// Finds the steps.
     pub(crate) fn parse(text: &str) -> Page {
         let mut steps: Vec<Step> = Vec::new();
-        let (mut inside, mut in_command) = (false, false);
+        let (mut inside, mut in_command, mut any_figures) = (false, false, false);
         for (index, line) in text.lines().enumerate() {
             if !inside {
-                inside = line == "```console";
+                any_figures = line == "```console any-figures";
+                inside = any_figures || line == "```console";
                 in_command = false;
                 continue;
             }
@@ -43,7 +46,13 @@ impl Page {
                 inside = false;
             } else if let Some(command) = line.strip_prefix("$ ") {
                 let range = (index + 1, index + 1);
-                steps.push(Step { line: index + 1, command: command.to_owned(), expected: Vec::new(), range });
+                steps.push(Step {
+                    line: index + 1,
+                    command: command.to_owned(),
+                    expected: Vec::new(),
+                    any_figures,
+                    range,
+                });
                 in_command = true;
             } else if let Some(step) = steps.last_mut() {
                 step.range.1 = index + 1;
@@ -127,7 +136,7 @@ fn pieces(line: &str) -> Vec<Piece> {
 }
 
 /// Whether a line is what the page says.
-fn fits(expected: &str, actual: &str) -> bool {
+fn fits(expected: &str, actual: &str, any_figures: bool) -> bool {
     if expected.contains('…') {
         return fits_with_gaps(expected, actual);
     }
@@ -138,7 +147,7 @@ fn fits(expected: &str, actual: &str) -> bool {
             (Piece::Number(one), Piece::Number(other)) => {
                 let Piece::Text(behind) = &expected[index + 1] else { return false };
                 let unit = [(" MiB", 1.0), (" kB", 1024.0)].into_iter().find(|(unit, _)| behind.starts_with(unit));
-                unit.is_none_or(|(_, size)| is_close(one / size, other / size))
+                any_figures || unit.is_none_or(|(_, size)| is_close(one / size, other / size))
             }
             _ => false,
         })
@@ -171,16 +180,16 @@ fn fits_with_gaps(expected: &str, actual: &str) -> bool {
 }
 
 /// Compares all lines; says which does not fit.
-pub(crate) fn compare(expected: &[String], actual: &[String]) -> Result<(), String> {
+pub(crate) fn compare(expected: &[String], actual: &[String], any_figures: bool) -> Result<(), String> {
     match expected.split_first() {
         None if actual.is_empty() => Ok(()),
         None => Err(format!("--- it wrote more: {}", actual[0])),
         Some((line, rest)) if line == "..." => {
-            let tries = (0..=actual.len()).map(|skipped| compare(rest, &actual[skipped..]));
+            let tries = (0..=actual.len()).map(|skipped| compare(rest, &actual[skipped..], any_figures));
             tries.reduce(Result::or).unwrap_or(Ok(()))
         }
         Some((line, rest)) => match actual.split_first() {
-            Some((seen, others)) if fits(line, seen) => compare(rest, others),
+            Some((seen, others)) if fits(line, seen, any_figures) => compare(rest, others, any_figures),
             Some((seen, _)) => Err(format!("--- the page says:   {line}\n--- what was written: {seen}")),
             None => Err(format!("--- missing: {line}")),
         },
@@ -189,11 +198,12 @@ pub(crate) fn compare(expected: &[String], actual: &[String]) -> Result<(), Stri
 
 #[test]
 fn steps_are_found_and_put_back() {
-    let text = "Text\n```console\n$ cat > x <<'END'\n> one\n>\n> END\n$ echo a; echo b\na\nb\n```\nMore\n```sh\n$ not this\n```\n";
+    let text = "Text\n```console any-figures\n$ true\n```\n```console\n$ cat > x <<'END'\n> one\n>\n> END\n$ echo a; echo b\na\nb\n```\nMore\n```sh\n$ not this\n```\n";
     let mut page = Page::parse(text);
-    assert_eq!(page.steps.len(), 2);
+    assert_eq!(page.steps.remove(0).command, "true");
+    assert_eq!((page.steps.len(), page.steps[0].any_figures), (2, false));
     assert_eq!(page.steps[0].command, "cat > x <<'END'\none\n\nEND");
-    assert_eq!((page.steps[0].expected.len(), page.steps[1].line), (0, 7));
+    assert_eq!((page.steps[0].expected.len(), page.steps[1].line), (0, 10));
     assert_eq!(page.steps[1].expected, ["a", "b"]);
     assert_eq!(page.render(text), text);
     page.steps[1].expected = vec!["c".to_owned()];
@@ -212,7 +222,7 @@ fn words_are_compared_and_numbers_within_bounds() {
         ("see /home/…/x.so, 5 times", "see /home/me/.cache/9/x.so, 6 times"),
         ("took 0.12s", "took 3s"),
     ] {
-        assert!(fits(expected, actual), "{expected} / {actual}");
+        assert!(fits(expected, actual, false), "{expected} / {actual}");
     }
     for (expected, actual) in [
         ("cached: 100.0 MiB", "cached: 50.0 MiB"),
@@ -225,8 +235,9 @@ fn words_are_compared_and_numbers_within_bounds() {
         ("a … c", "a x d"),
         ("x86", "x"),
     ] {
-        assert!(!fits(expected, actual), "{expected} / {actual}");
+        assert!(!fits(expected, actual, false), "{expected} / {actual}");
     }
+    assert!(fits("grows 100.0 MiB", "grows 50.0 MiB", true) && !fits("grows 1 MiB", "grows 1 KiB", true));
 }
 
 #[test]
@@ -234,9 +245,9 @@ fn lines_may_be_left_out_where_the_page_says_so() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let seen = lines("a\nb\nc\nd");
     for expected in ["a\nb\nc\nd", "...", "a\n...\nd", "...\nd", "a\n...", "a\nb\n...\nc\nd"] {
-        assert_eq!(compare(&lines(expected), &seen), Ok(()), "{expected}");
+        assert_eq!(compare(&lines(expected), &seen, false), Ok(()), "{expected}");
     }
     for expected in ["a\nb\nc", "a\n...\ne", "b\n...", "a\nb\nc\nd\ne"] {
-        assert!(compare(&lines(expected), &seen).is_err(), "{expected}");
+        assert!(compare(&lines(expected), &seen, false).is_err(), "{expected}");
     }
 }
