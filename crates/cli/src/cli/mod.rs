@@ -22,7 +22,7 @@ pub(crate) const TOOL_FAILURE: u8 = 125;
 #[derive(Parser, Debug)]
 #[command(name = "brkmap", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "First steps:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py\n  brkmap inspect PID"
+    after_help = "First steps:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py\n  brkmap inspect PID\n  brkmap demo top-pinned\n  brkmap doctor"
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -196,6 +196,32 @@ mod tests {
         assert!(matches!(find(""), Found::Nothing(_)) && matches!(find("\u{1b}[2J"), Found::Nothing(_)));
     }
 
+    #[test]
+    fn commands_and_documents_that_entries_name_exist() {
+        let command = crate::cli::command();
+        let verbs: Vec<&str> = command.get_subcommands().map(|verb| verb.get_name()).collect();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for term in all() {
+            for text in [term.see, term.remedy] {
+                // "brkmap once memory was idle" is no command.
+                let follow = text.split("brkmap ").skip(1).filter_map(|rest| rest.split([' ', ';', ',', ')']).next());
+                let unknown: Vec<&str> = follow.filter(|word| !verbs.contains(word) && *word != "once").collect();
+                assert!(unknown.is_empty(), "{}: {unknown:?}", term.name);
+                let demos = text.split("brkmap demo ").skip(1);
+                for demo in demos.filter_map(|rest| rest.split([' ', ';', ',', ')']).next()) {
+                    assert!(crate::demo::find(demo).is_some_and(|found| found.name == demo), "{}: {demo}", term.name);
+                }
+            }
+            for part in term.source.split("; ").filter(|part| part.starts_with("docs/")) {
+                let (file, heading) = part.split_once(", ").unwrap_or((part, ""));
+                let page = std::fs::read_to_string(root.join(file)).unwrap_or_else(|_| panic!("{}: {file}", term.name));
+                let heading = heading.trim_matches('"');
+                let is_there = |line: &str| line.trim_start_matches('#').trim() == heading && line.starts_with('#');
+                assert!(heading.is_empty() || page.lines().any(is_there), "{}: {part}", term.name);
+            }
+        }
+    }
+
     /// What stands between quotes behind a mark in a source.
     fn quoted<'a>(source: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
         let source = source.split("#[cfg(test)]").next().unwrap_or_default();

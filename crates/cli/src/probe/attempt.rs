@@ -88,7 +88,7 @@ struct Target {
 impl Target {
     fn start(words: &[&str]) -> Result<Target, String> {
         let spawned = ourselves(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| format!("no child could be started: {}", super::words(&error)))?;
+        let mut child = spawned.map_err(|error| super::no_child(&error))?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line).map_err(say)?;

@@ -37,6 +37,14 @@ fn ourselves(words: &[&str]) -> Command {
     command
 }
 
+/// Why this program could not start itself.
+fn no_child(error: &io::Error) -> String {
+    match fs::metadata("/proc/self/exe") {
+        Ok(_) => format!("no child could be started: {}", words(error)),
+        Err(_) => "needs /proc".to_owned(),
+    }
+}
+
 /// An error in words, without its number.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
@@ -68,6 +76,7 @@ pub(crate) fn gather() -> Facts {
         preload,
         ptrace_scope: number("/proc/sys/kernel/yama/ptrace_scope"),
         paranoid: fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok().and_then(|t| t.trim().parse().ok()),
+        has_proc: fs::metadata("/proc/self/exe").is_ok(),
         sees_others: fs::metadata("/proc/1/status").is_ok(),
         cgroup: version(),
         limit: look::limit(own),
@@ -118,7 +127,7 @@ fn library() -> (Place, Result<(), String>) {
     };
     let output = ourselves(&["preloaded"]).env("LD_PRELOAD", library.path()).output();
     let preload = match output {
-        Err(error) => Err(format!("no child could be started: {}", words(&error))),
+        Err(error) => Err(no_child(&error)),
         Ok(output) if output.stdout == b"yes\n" => Ok(()),
         Ok(output) if !output.status.success() => Err(format!("a preloaded child failed ({})", output.status)),
         Ok(_) => Err("LD_PRELOAD has no effect on this command (is it static, or set-user-ID?)".to_owned()),
@@ -154,7 +163,7 @@ fn try_some(tests: &[Test]) -> BTreeMap<Test, Outcome> {
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
-            let why = format!("no child could be started: {}", words(&error));
+            let why = no_child(&error);
             return tests.iter().map(|&test| (test, Outcome::Refused(why.clone()))).collect();
         }
     };

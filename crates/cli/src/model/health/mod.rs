@@ -128,7 +128,9 @@ pub(crate) struct Facts {
     pub(crate) ptrace_scope: Option<u64>,
     /// `kernel.perf_event_paranoid`.
     pub(crate) paranoid: Option<i64>,
-    /// Whether processes of other users are visible in `/proc`.
+    /// Whether `/proc` is there at all.
+    pub(crate) has_proc: bool,
+    /// Whether processes of other users are visible in it.
     pub(crate) sees_others: bool,
     pub(crate) cgroup: Option<Version>,
     pub(crate) limit: Option<Limit>,
@@ -243,6 +245,7 @@ mod tests {
             preload: Ok(()),
             ptrace_scope: None,
             paranoid: Some(2),
+            has_proc: true,
             sees_others: true,
             cgroup: Some(Version::Two),
             limit: None,

@@ -61,6 +61,14 @@ fn allowed(facts: &Facts) -> Check {
 }
 
 fn visible(facts: &Facts) -> Check {
+    if !facts.has_proc {
+        return Check::no(
+            "processes",
+            "/proc is not mounted",
+            "every verb but use, explain, man and completions",
+            "mount -t proc proc /proc (as root), then ask again: most other complaints follow from this",
+        );
+    }
     if facts.sees_others {
         return Check::ok("processes", "those of other users are visible");
     }
@@ -127,6 +135,13 @@ mod tests {
         assert_eq!(found(&without(&[Test::ReadChild], None), "read children").state, State::Limited);
         let neither = without(&[Test::ReadChild, Test::ReadChildFile], None);
         assert_eq!(found(&neither, "read children").state, State::No);
+    }
+
+    #[test]
+    fn what_of_proc_is_missing_is_told() {
+        assert_eq!(found(&Facts { sees_others: false, ..healthy() }, "processes").state, State::Limited);
+        let nothing = Facts { has_proc: false, sees_others: false, ..healthy() };
+        assert!(found(&nothing, "processes").remedy.starts_with("mount -t proc"));
     }
 
     #[test]
