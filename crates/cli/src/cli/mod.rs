@@ -12,9 +12,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What brkmap starts itself as.
-const HIDDEN: [&str; 2] = [crate::demo::VERB, crate::probe::VERB];
-
 /// Exit status for failures of brkmap itself, as `env` and `timeout` use it.
 pub(crate) const TOOL_FAILURE: u8 = 125;
 
@@ -51,9 +48,12 @@ pub(crate) enum Verb {
     LibPath,
     /// Write the manual pages
     Man(ManArguments),
-    /// The hidden side of `demo` and of `doctor`: no subcommand, so that nothing shows or completes it
+    /// The hidden side of `demo`, for a process of its name: no subcommand, so that nothing shows or completes it
     #[command(skip)]
-    Hidden(&'static str, Vec<OsString>),
+    FallIll(&'static crate::demo::Demo),
+    /// The hidden side of `doctor`
+    #[command(skip)]
+    TryOut(Vec<OsString>),
     /// Print a completion script
     #[command(after_help = "Examples:\n  source <(brkmap completions bash)\n  \
         brkmap completions zsh > ~/.zfunc/_brkmap\n  brkmap completions fish > ~/.config/fish/completions/brkmap.fish")]
@@ -87,12 +87,22 @@ pub(crate) struct UseArguments {
     pub(crate) command: Vec<OsString>,
 }
 
+/// What brkmap starts itself as.
+fn hidden(mut words: impl Iterator<Item = OsString>) -> Option<Verb> {
+    let own = words.next()?;
+    let first = words.next();
+    if first.as_deref().is_some_and(|first| first == crate::probe::VERB) {
+        return Some(Verb::TryOut(words.collect()));
+    }
+    let name = own.to_str()?.strip_prefix(crate::demo::PREFIX)?;
+    let demo = crate::demo::ALL.iter().find(|demo| demo.name == name)?;
+    first.is_none().then_some(Verb::FallIll(demo))
+}
+
 /// Reads the command line. Asks for help and mistakes end the process here.
 pub(crate) fn parse() -> Verb {
-    let mut words = std::env::args_os().skip(1);
-    let first = words.next();
-    if let Some(verb) = HIDDEN.into_iter().find(|verb| first.as_deref().is_some_and(|first| first == *verb)) {
-        return Verb::Hidden(verb, words.collect());
+    if let Some(verb) = hidden(std::env::args_os()) {
+        return verb;
     }
     match Arguments::try_parse() {
         Ok(arguments) => arguments.verb,
@@ -116,6 +126,17 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn only_brkmap_itself_starts_the_hidden_sides() {
+        let verb = |line: &[&str]| hidden(line.iter().map(OsString::from));
+        assert!(matches!(verb(&["demo-leak"]), Some(Verb::FallIll(demo)) if demo.name == "leak"));
+        assert!(matches!(verb(&["brkmap", "__probe", "try"]), Some(Verb::TryOut(words)) if words == ["try"]));
+        for line in [&[][..], &["brkmap"], &["brkmap", "demo"], &["demo-leak", "run"], &["demo-x"], &["/bin/demo-leak"]]
+        {
+            assert!(verb(line).is_none(), "{line:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use crate::demo::{self, Demo, Figure};
 use crate::embed::{self, Library};
 use crate::view::demo::{Shown, document, list, text};
 use crate::view::inspect::Inspection;
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -66,8 +65,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 /// The hidden side of it: the process that falls ill.
-pub(crate) fn act(words: &[OsString]) -> Result<u8, Failure> {
-    demo::act(words).map(|()| 0).map_err(|error| Failure::tool(format!("{}: {error}", demo::VERB)))
+pub(crate) fn act(demo: &Demo) -> Result<u8, Failure> {
+    demo::act(demo).map(|()| 0).map_err(|error| Failure::tool(format!("{}{}: {error}", demo::PREFIX, demo.name)))
 }
 
 /// Says what is seen and leaves it as it is for a while.
@@ -80,7 +79,7 @@ fn hold(
 ) -> Result<(), Failure> {
     if !arguments.json {
         let pid = patient.child.id();
-        let name = format!("demo-{}", shown.demo.name);
+        let name = format!("{}{}", demo::PREFIX, shown.demo.name);
         let line = format!("hold        {name}, pid {pid}, stays so for {} s\n", time.as_secs_f64());
         print::out(&(text(shown, style).0 + &line))?;
     }
@@ -103,7 +102,7 @@ impl Patient {
         let failure = |why: String| Failure::tool(format!("the demonstration {} did not start: {why}", demo.name));
         let path = library.map(Library::path);
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(format!("demo-{}", demo.name)).args([demo::VERB, demo.name]);
+        command.arg0(format!("{}{}", demo::PREFIX, demo.name));
         command.env_clear().envs(environment(path.as_deref()));
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| failure(error.to_string()))?;

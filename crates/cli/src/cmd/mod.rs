@@ -47,8 +47,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
-        Verb::Hidden(crate::demo::VERB, words) => demo::act(&words),
-        Verb::Hidden(_, words) => doctor::attempt(&words),
+        Verb::FallIll(which) => demo::act(which),
+        Verb::TryOut(words) => doctor::attempt(&words),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
     };

@@ -1,8 +1,8 @@
 //! The side that falls ill: what runs in the child of `brkmap demo`.
 
+use super::Demo;
 use crate::os::blocks::{self, Crowd, option};
 use crate::os::probe::{self, Map};
-use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -19,9 +19,8 @@ const MIB: usize = 1 << 20;
 const HUGE: usize = 2 * MIB;
 
 /// Falls ill, says so, and does what each line on standard input says, until there is none.
-pub(crate) fn run(words: &[OsString]) -> io::Result<()> {
-    let name = words.first().and_then(|word| word.to_str()).unwrap_or_default();
-    let illness = match name {
+pub(crate) fn run(demo: &Demo) -> io::Result<()> {
+    let illness = match demo.name {
         "healthy" => healthy(),
         "cached" => cached(),
         "top-pinned" => top_pinned(),
@@ -30,9 +29,9 @@ pub(crate) fn run(words: &[OsString]) -> io::Result<()> {
         "leak" => leak(),
         "mapped-blocks" => mapped_blocks(),
         "huge-pages" => huge_pages(),
-        _ => return Err(io::Error::other(format!("no demonstration is called '{name}'"))),
+        other => Err(io::Error::other(format!("'{other}' is listed, and nothing does it"))),
     }?;
-    if let Ok(name) = std::ffi::CString::new(format!("demo-{name}")) {
+    if let Ok(name) = std::ffi::CString::new(format!("{}{}", super::PREFIX, demo.name)) {
         probe::set_name(&name);
     }
     say(&illness.did)?;

@@ -11,8 +11,8 @@ mod act;
 
 pub(crate) use act::run as act;
 
-/// The hidden verb of the processes that fall ill.
-pub(crate) const VERB: &str = "__demo";
+/// How the processes that fall ill are called, and what their name begins with; `ps` shows it, and `brkmap inspect` finds it.
+pub(crate) const PREFIX: &str = "demo-";
 
 /// One of them.
 #[derive(Debug, PartialEq, Eq)]
