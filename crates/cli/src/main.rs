@@ -3,7 +3,8 @@
 //! ```text
 //!   cli ──► cmd ──► trace ──► collect ──► proc, heap, elf      (facts)
 //!             │       └──────────────────► model ──► view      (judgement, words)
-//!             └───► look ──► collect, heap                     (facts of a process that was not started by us)
+//!             ├───► look ──► collect, heap                     (facts of a process that was not started by us)
+//!             └───► probe, demo ──► children of our own        (what is allowed here; programs that are ill)
 //! ```
 //! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
 
