@@ -1,10 +1,12 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 pub(crate) mod run;
 mod suggested;
 
@@ -35,6 +37,10 @@ pub(crate) enum Verb {
     Inspect(inspect::Arguments),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Run a program on several mallocs and settings, and say which is best for it
+    Compare(compare::Arguments),
+    /// Figures of running processes for Prometheus, as a file or over HTTP; they are not stopped or touched
+    Metrics(metrics::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Show a disease of memory on a small program: what it did, how it looks, what cures it

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod compare;
 mod completions;
 mod demo;
 mod doctor;
@@ -8,6 +9,7 @@ mod inspect;
 mod lib_path;
 mod man;
 mod maps;
+mod metrics;
 mod print;
 mod run;
 mod target;
@@ -42,6 +44,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),

@@ -1,11 +1,13 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
+pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod man;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 mod policy;
 pub(crate) mod style;
 pub(crate) mod terms;

@@ -1,5 +1,6 @@
 //! The built command on real programs.
 
+mod compare;
 mod demo;
 mod doctor;
 mod explain;
@@ -7,6 +8,7 @@ mod facts;
 mod flow;
 mod help;
 mod inspect;
+mod metrics;
 mod named;
 mod policy;
 mod reasons;
