@@ -116,7 +116,7 @@ fn place(root: &Path, built: &Built, target: &Path) -> Result<(), String> {
         let script = output(Command::new(&built.command).args(["completions", shell]))?;
         put(place, &script, Mode::Data)?;
     }
-    // The command knows its verbs: it writes the pages straight into the tree, through the same rename.
+    // The command knows its verbs: it writes a page for each.
     let pages = built.archive.with_file_name("man1");
     output(Command::new(&built.command).arg("man").arg(&pages))?;
     let entries = fs::read_dir(&pages).map_err(|e| format!("cannot read {}: {e}", pages.display()))?;
