@@ -22,6 +22,11 @@ test "$(readlink "$prefix/lib/libbrkmap.so")" = libbrkmap.so.0
 test "$(readlink "$prefix/lib/libbrkmap.so.0")" = "libbrkmap.so.$("$prefix/bin/brkmap" --version | cut -d' ' -f2)"
 readelf -d "$prefix/lib/libbrkmap.so" | grep -q 'SONAME.*\[libbrkmap.so.0\]'
 bash -n "$prefix/share/bash-completion/completions/brkmap"
+# Manual pages where man looks, one for each verb that the command shows.
+MANPATH="$prefix/share/man" man -w brkmap brkmap-run brkmap-inspect
+"$prefix/bin/brkmap" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]\{1,\}\) .*/\1/p' | grep -vx help | while read -r verb; do
+    test -s "$prefix/share/man/man1/brkmap-$verb.1"
+done
 
 # pkg-config.
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"

@@ -8,6 +8,7 @@
 //!             /pkgconfig/brkmap.pc
 //!             /cmake/brkmap/brkmapConfig.cmake, brkmapConfigVersion.cmake
 //!         /share/bash-completion/completions/brkmap, zsh/site-functions/_brkmap, fish/vendor_completions.d/brkmap.fish
+//!         /share/man/man1/brkmap.1, brkmap-run.1, …: one for each verb
 //!         /share/doc/brkmap/LICENSE-APACHE, LICENSE-MIT
 //! ```
 //!
@@ -114,6 +115,13 @@ fn place(root: &Path, built: &Built, target: &Path) -> Result<(), String> {
     for (shell, place) in COMPLETIONS {
         let script = output(Command::new(&built.command).args(["completions", shell]))?;
         put(place, &script, Mode::Data)?;
+    }
+    // The command knows its verbs: it writes a page for each.
+    let pages = built.archive.with_file_name("man1");
+    output(Command::new(&built.command).arg("man").arg(&pages))?;
+    let entries = fs::read_dir(&pages).map_err(|e| format!("cannot read {}: {e}", pages.display()))?;
+    for page in entries.map_while(Result::ok) {
+        put(&format!("share/man/man1/{}", page.file_name().to_string_lossy()), &read(&page.path())?, Mode::Data)?;
     }
     for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
         put(&format!("share/doc/brkmap/{name}"), &read(&root.join(name))?, Mode::Data)?;

@@ -14,7 +14,7 @@ use crate::proc::residency::{OS_PAGE, Residency, Stretch, category};
 use crate::proc::smaps::{self, Mapping};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Instant;
 
 /// Why there is no look.
@@ -236,6 +236,11 @@ fn is_worth_a_search(snapshot: &Snapshot, glibc: Option<&Glibc>, foreign: &[Fore
 /// Allocators linked into the program, by texts that only they contain.
 fn linked_in(pid: i32) -> Vec<Runtime> {
     let path = format!("/proc/{pid}/exe");
+    let place = |path: &str| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    // This command contains those texts because it searches for them.
+    if place(&path) == place("/proc/self/exe") {
+        return Vec::new();
+    }
     let is_small = fs::metadata(&path).is_ok_and(|file| file.len() <= MOST_PROGRAM);
     let Some(file) = is_small.then(|| fs::read(&path).ok()).flatten() else { return Vec::new() };
     let contains = |mark: &[u8]| {
@@ -297,7 +302,7 @@ fn settings(pid: i32) -> Vec<String> {
 }
 
 /// The tightest limit of memory above a process.
-fn limit(pid: i32) -> Option<Limit> {
+pub(crate) fn limit(pid: i32) -> Option<Limit> {
     let group = cgroup::parse(&collect::text(pid, "cgroup").ok()?)?;
     let (mounted, shown) = cgroup::mount(&fs::read_to_string("/proc/self/mountinfo").ok()?, group.version)?;
     let (limit_file, used_file) = group.version.files();

@@ -4,7 +4,8 @@
 //!   cli ──► cmd ──► trace ──► collect ──► proc, heap, elf      (facts)
 //!             │       └──────────────────► model ──► view      (judgement, words)
 //!             ├───► trace ──► stack, model/calls ──► view    (system calls for memory, with their stacks)
-//!             └───► look ──► collect, heap                     (facts of a process that was not started by us)
+//!             ├───► look ──► collect, heap                     (facts of a process that was not started by us)
+//!             └───► probe, demo ──► children of our own        (what is allowed here; programs that are ill)
 //! ```
 //! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
 
@@ -14,6 +15,7 @@ mod cmd;
 mod collect;
 #[cfg(test)]
 mod damage;
+mod demo;
 mod elf;
 mod embed;
 mod heap;
@@ -21,6 +23,7 @@ mod look;
 mod machine;
 mod model;
 mod os;
+mod probe;
 mod proc;
 mod stack;
 mod trace;

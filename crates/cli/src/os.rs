@@ -3,6 +3,9 @@
 //! Plain `libc` and not a wrapper crate: a tracer must pass *every* signal number through, real-time ones too, and the
 //! usual wrappers turn those into errors.
 
+pub(crate) mod blocks;
+pub(crate) mod probe;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;

@@ -7,7 +7,14 @@ use std::path::PathBuf;
 /// Flags of `run`.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
-#[command(group = clap::ArgGroup::new("files").multiple(true))]
+#[command(
+    group = clap::ArgGroup::new("files").multiple(true),
+    after_help = "Exit status: the program's own, or 128 + the signal's number; 125 for failures of brkmap itself, \
+    126 if the program cannot be executed, 127 if there is none.\n\n\
+    Examples:\n  brkmap run -- git fsck --full\n  brkmap run --alloc system -- python3 script.py\n  \
+    brkmap run --json -o report.json -- make\n  brkmap run --html report.html -- make\n  \
+    brkmap run --alloc /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 -- ./server"
+)]
 pub(crate) struct Arguments {
     /// Which malloc the program gets: brkmap, system (its own), or a library to preload
     #[arg(long, value_name = "brkmap|system|FILE.so", default_value = "brkmap", value_parser = Alloc::parse)]

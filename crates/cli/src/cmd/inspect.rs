@@ -26,7 +26,7 @@ const LARGE: u64 = 256 << 20;
 const REMEMBERED: usize = 512;
 
 /// The looks at one process.
-struct Series {
+pub(super) struct Series {
     pid: i32,
     collector: Collector,
     begin: Instant,
@@ -38,14 +38,14 @@ struct Series {
 }
 
 impl Series {
-    fn new(pid: i32, page: Option<PageFile>) -> Series {
+    pub(super) fn new(pid: i32, page: Option<PageFile>) -> Series {
         let (begin, took, timeline) = (Instant::now(), Duration::ZERO, Timeline::default());
         // The page shows how full each OS page is; the other reports do with sums.
         let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
         Series { pid, collector: Collector::with(detail), begin, samples: Vec::new(), timeline, page, took }
     }
 
-    fn look(&mut self) -> Result<Inspection, Refusal> {
+    pub(super) fn look(&mut self) -> Result<Inspection, Refusal> {
         let start = Instant::now();
         let look: Look = look::look(self.pid, &mut self.collector)?;
         self.took = start.elapsed();

@@ -3,11 +3,16 @@
 mod calls;
 mod compare;
 mod completions;
+mod demo;
+mod doctor;
+mod explain;
 mod inspect;
 mod lib_path;
+mod man;
 mod maps;
 mod metrics;
 mod page;
+mod print;
 mod run;
 mod syscalls;
 mod target;
@@ -46,6 +51,12 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
+        Verb::FallIll(which) => demo::act(which),
+        Verb::TryOut(words) => doctor::attempt(&words),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
     };

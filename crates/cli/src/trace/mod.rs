@@ -29,7 +29,7 @@ pub(crate) use calls::{Listener, Options, Recorded};
 use filter::Filter;
 use processes::Processes;
 use ptrace::{Change, End, Event};
-pub(crate) use ptrace::{Stops, Usage};
+pub(crate) use ptrace::{Stops, Usage, try_out};
 pub(crate) use spawn::{NotStarted, Program};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

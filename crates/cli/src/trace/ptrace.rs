@@ -152,6 +152,21 @@ fn request(request: libc::c_uint, tid: i32, data: usize) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Seizes a process and lets it go again: whether tracing is allowed. It is stopped for a moment.
+pub(crate) fn try_out(pid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, pid, 0)?;
+    request(libc::PTRACE_INTERRUPT, pid, 0)?;
+    let mut status = 0;
+    // SAFETY: [valid-out-pointer] the status lives on this frame.
+    while unsafe { libc::waitpid(pid, &mut status, libc::__WALL) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    detach(pid, 0)
+}
+
 /// Becomes the tracer of a thread without stopping it; follows its children, threads and execs and sees its end.
 pub(crate) fn seize(tid: i32, stops: Stops) -> io::Result<()> {
     let options = libc::PTRACE_O_TRACEEXIT

@@ -1,10 +1,13 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
 pub(crate) mod compare;
+pub(crate) mod demo;
 mod depth;
+pub(crate) mod doctor;
 pub(crate) mod html;
 pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod man;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 mod policy;
@@ -12,6 +15,7 @@ mod spark;
 pub(crate) mod style;
 pub(crate) mod svg;
 pub(crate) mod syscalls;
+pub(crate) mod terms;
 pub(crate) mod text;
 
 use crate::model::in_force::Wanted;

@@ -1,8 +1,12 @@
 //! The built command on real programs.
 
 mod compare;
+mod demo;
+mod doctor;
+mod explain;
 mod facts;
 mod flow;
+mod help;
 mod html;
 mod inspect;
 mod metrics;

@@ -19,6 +19,11 @@ const NOTHING: u64 = 52428;
 
 /// Writes the report.
 pub(crate) fn render(inspection: &Inspection, style: Style) -> String {
+    render_within(inspection, MOST_LINES, style)
+}
+
+/// The same with fewer lines.
+pub(crate) fn render_within(inspection: &Inspection, most_lines: usize, style: Style) -> String {
     let mut head = vec![verdict(inspection, style), evidence(inspection, style), header(inspection, style)];
     head.extend(resident(inspection, style));
     let mut tail = Vec::new();
@@ -28,7 +33,7 @@ pub(crate) fn render(inspection: &Inspection, style: Style) -> String {
     tail.push(limit(inspection, style));
     tail.extend(settings(inspection, style));
     tail.extend(advice(inspection, style));
-    let room = MOST_LINES.saturating_sub(head.len() + tail.len());
+    let room = most_lines.saturating_sub(head.len() + tail.len());
     head.extend(rows(inspection, room, style));
     head.extend(tail);
     head.into_iter().map(|line| fit(&line, style)).collect::<Vec<_>>().join("\n") + "\n"

@@ -1,4 +1,4 @@
-/* Runs a program for which two system calls fail with EPERM: refuse CALL CALL COMMAND… */
+/* Runs a program for which two system calls fail with EPERM, or end it if REFUSE_KILLS is set: refuse CALL CALL COMMAND… */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ int main(int count, char **words) {
         {0x20, 0, 0, 0},                    /* the call's number */
         {0x15, 1, 0, atoi(words[1])},       /* one of the two: to the refusal */
         {0x15, 0, 1, atoi(words[2])},
-        {0x06, 0, 0, 0x00050001},           /* EPERM */
+        {0x06, 0, 0, getenv("REFUSE_KILLS") ? 0x80000000 : 0x00050001}, /* end, or EPERM */
         {0x06, 0, 0, 0x7fff0000},           /* allowed */
     };
     struct sock_fprog program = {5, code};
