@@ -12,10 +12,13 @@ mod chunked;
 mod cli;
 mod cmd;
 mod collect;
+#[cfg(test)]
+mod damage;
 mod elf;
 mod embed;
 mod heap;
 mod look;
+mod machine;
 mod model;
 mod os;
 mod proc;

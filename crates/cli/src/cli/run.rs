@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 /// Flags of `run`.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("files").multiple(true))]
 pub(crate) struct Arguments {
     /// Which malloc the program gets: brkmap, system (its own), or a library to preload
     #[arg(long, value_name = "brkmap|system|FILE.so", default_value = "brkmap", value_parser = Alloc::parse)]
@@ -14,10 +16,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// Write the report to a file instead of standard error
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", group = "files")]
     pub(crate) output: Option<PathBuf>,
-    /// Let --output replace an existing file
-    #[arg(long, requires = "output")]
+    /// Write the report as a page for a browser too: one file that needs no other
+    #[arg(long, value_name = "FILE", group = "files")]
+    pub(crate) html: Option<PathBuf>,
+    /// Let --output and --html replace an existing file
+    #[arg(long, requires = "files")]
     pub(crate) force: bool,
     /// Draw with ASCII characters only
     #[arg(long)]

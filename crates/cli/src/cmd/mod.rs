@@ -7,6 +7,7 @@ mod inspect;
 mod lib_path;
 mod maps;
 mod metrics;
+mod page;
 mod run;
 mod syscalls;
 mod target;

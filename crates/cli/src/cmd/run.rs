@@ -1,13 +1,16 @@
 //! `brkmap run`.
 
+use super::page::PageFile;
 use super::{Failure, calls};
 use crate::cli::run::{Alloc, Arguments};
 use crate::embed::{self, Library};
+use crate::heap::occupancy::Detail;
+use crate::machine;
 use crate::model::in_force::Wanted;
 use crate::trace::{self, Options, Program, Stops};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
 use crate::view::syscalls::{Calls, Mode};
-use crate::view::{Report, json, text};
+use crate::view::{Report, html, json, text};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -23,25 +26,37 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     // `preload` holds the library open where it is a file in memory, until the report is written.
     let path = preload.as_ref().map(Preload::path);
     let output = arguments.output.as_deref().map(|path| create(path, arguments.force)).transpose()?;
+    let page = arguments.html.as_deref().map(|path| PageFile::open(path, arguments.force)).transpose()?;
     let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
     let (no_trace, record) = if arguments.syscalls {
-        let options = Options { keep: if arguments.json { KEPT } else { 0 }, stacks: true, listener: None };
+        let options = Options {
+            keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 },
+            stacks: true,
+            listener: None,
+        };
         (calls::no_trace(&arguments.command), Some((Stops::Filter, options)))
     } else {
         (no_trace(&arguments.command, arguments.no_trace), None)
     };
-    let mut run = trace::run(&program, wanted.clone(), no_trace, record)
+    // The page shows how full each OS page is; the other reports do with sums.
+    let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
+    let mut run = trace::run_closely(&program, wanted.clone(), no_trace, record, detail)
         .map_err(|error| Failure::tool(format!("cannot run the program: {error}")))?;
     calls::check_start(&arguments.command[0], run.not_started.as_ref())?;
     let recorded = run.calls.take().map(|recorded| calls::view(recorded, Mode::Filter, run.wall));
     let status = run.outcome.status();
     let report = report(&arguments.command, wanted, run, recorded);
+    // The program's own status says more than ours, unless it says that all is well.
+    let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
+    if let Some(Err(failure)) = page.map(|page| write_page(&report, page)) {
+        super::complain(&failure.message);
+        return Ok(failed);
+    }
     if let Err(error) = write(&report, &arguments, output) {
         let place = arguments.output.as_ref().map_or("standard error".into(), |path| path.display().to_string());
         super::complain(&format!("cannot write the report to {place}: {error}"));
-        // The program's own status says more than ours, unless it says that all is well.
-        return Ok(if status == 0 { crate::cli::TOOL_FAILURE } else { status });
+        return Ok(failed);
     }
     Ok(status)
 }
@@ -164,6 +179,11 @@ fn report(command: &[OsString], wanted: Wanted, run: trace::Run, calls: Option<C
         not_kept: run.not_kept,
         calls,
     }
+}
+
+fn write_page(report: &Report, mut page: PageFile) -> Result<(), Failure> {
+    let data = json::document(report, crate::os::ticks_per_second());
+    page.write(&html::run(report, &machine::look(None), &data))
 }
 
 fn write(report: &Report, arguments: &Arguments, output: Option<File>) -> io::Result<()> {

@@ -4,7 +4,6 @@ use super::calls::{Options, Recorded, Recorder};
 use super::processes::Processes;
 use super::ptrace::{self, Change, Event, Stops};
 use super::{Following, Tracer};
-use crate::collect::Collector;
 use crate::model::calls::threshold::Threshold;
 use crate::model::in_force::Wanted;
 use crate::model::process::Outcome;
@@ -36,7 +35,7 @@ pub(crate) fn attach(
 ) -> io::Result<Attached> {
     let signals = Signals::take_over();
     let begin = Instant::now();
-    let mut processes = Processes::new(Wanted::System, Collector::default());
+    let mut processes = Processes::new(Wanted::System, begin);
     processes.begin(pid, true);
     let recorder = Recorder::new(options);
     let seized = seize_threads(pid);

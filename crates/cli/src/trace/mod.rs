@@ -10,13 +10,15 @@ mod attach;
 mod calls;
 pub(crate) mod count;
 mod filter;
+mod looker;
 pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
 mod tracepoint;
+mod track;
 
-use crate::collect::Collector;
+use crate::heap::occupancy::Detail;
 use crate::model::calls::Kind;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
@@ -39,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// So long after the command's end the user is told what brkmap waits for.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// Longest time between two samples of how large the living are, which cost a system call each.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How much of the process tree was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +90,17 @@ pub(crate) fn run(
     no_trace: Option<String>,
     record: Option<(Stops, Options)>,
 ) -> io::Result<Run> {
+    run_closely(program, wanted, no_trace, record, Detail::Sums)
+}
+
+/// The same; full looks see heaps as closely as is wanted.
+pub(crate) fn run_closely(
+    program: &Program,
+    wanted: Wanted,
+    no_trace: Option<String>,
+    record: Option<(Stops, Options)>,
+    detail: Detail,
+) -> io::Result<Run> {
     let signals = Signals::take_over();
     let begin = Instant::now();
     let filter = Filter::new();
@@ -102,18 +117,25 @@ pub(crate) fn run(
         },
     };
     let is_traced = following == Following::All;
-    let mut processes = Processes::new(wanted, Collector::default());
+    let mut processes = Processes::new(wanted, begin);
+    processes.look_closely(detail);
     processes.begin(pid, is_traced);
     let recorder = options.filter(|_| is_traced).map(Recorder::new);
     let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
     let exec = child.go_with(is_traced && stops == Stops::Filter)?;
+    // Nobody tells when an untraced program begins: until then its process looks like brkmap.
+    let (exec, failure) = match &tracer.following {
+        Following::Sampled(_) => (None, exec.not_started()),
+        Following::All => (Some(exec), None),
+    };
     let (outcome, usage, wall) = tracer.watch()?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
-    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started: exec.not_started(), calls })
+    let not_started = failure.or_else(|| exec?.not_started());
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started, calls })
 }
 
 /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
@@ -131,6 +153,7 @@ impl Tracer {
     fn watch(&mut self) -> io::Result<Ended> {
         let mut pause = FIRST_PAUSE;
         let mut next_look = Instant::now() + pause;
+        let mut next_sample = next_look;
         let mut ended: Option<Ended> = None;
         let mut is_told = false;
         loop {
@@ -165,7 +188,12 @@ impl Tracer {
                     );
                 }
             }
-            let pause = next_look.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            if now >= next_sample {
+                self.processes.sample();
+                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(now.elapsed() * 50);
+            }
+            let pause = next_look.min(next_sample).saturating_duration_since(Instant::now());
             match os::wait_for_signal(pause) {
                 Woken::Forward(signal) if ended.is_some() => {
                     self.processes.all().into_iter().for_each(|pid| os::kill(pid, signal));

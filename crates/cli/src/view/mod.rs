@@ -1,12 +1,16 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
 pub(crate) mod compare;
+mod depth;
+pub(crate) mod html;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 mod policy;
+mod spark;
 pub(crate) mod style;
+pub(crate) mod svg;
 pub(crate) mod syscalls;
 pub(crate) mod text;
 

@@ -3,6 +3,7 @@
 mod compare;
 mod facts;
 mod flow;
+mod html;
 mod inspect;
 mod metrics;
 mod named;

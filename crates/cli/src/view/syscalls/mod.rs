@@ -30,7 +30,7 @@ impl Mode {
         }
     }
 
-    fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Mode::Filter => "stopped at these calls only",
             Mode::EveryCall => "stopped at every system call",
@@ -40,7 +40,7 @@ impl Mode {
 }
 
 /// Whose calls they are.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Heading {
     /// The command, or a process' name.
     pub(crate) title: Vec<String>,
