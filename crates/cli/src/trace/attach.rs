@@ -37,21 +37,20 @@ pub(crate) fn attach(
     let begin = Instant::now();
     let mut processes = Processes::new(Wanted::System, begin);
     processes.begin(pid, true);
-    let mut recorder = Recorder::new(options);
+    let recorder = Recorder::new(options);
     let seized = seize_threads(pid);
-    if let Ok(threads) = &seized {
-        recorder.enter(pid, threshold);
-        threads.iter().for_each(|&tid| processes.see(tid));
-    }
+    seized.iter().flatten().for_each(|&tid| processes.see(tid));
     let stops = Stops::EveryCall;
     let mut tracer = Tracer { main: pid, following: Following::All, processes, stops, recorder: Some(recorder), begin };
     let outcome = seized.and_then(|threads| {
-        // ESRCH: it ended meanwhile.
-        threads.iter().for_each(|&tid| drop(ptrace::interrupt(tid)));
+        if let Some(outcome) = tracer.begin_attached(pid, threads, threshold)? {
+            return Ok(Some(outcome));
+        }
         tracer.watch_attached(limit.map(|limit| begin + limit))
     });
     let wall = begin.elapsed();
     tracer.leave();
+    signals.drop_pending();
     signals.restore();
     let recorded = tracer.recorder.map(Recorder::finish).unwrap_or_else(|| unreachable!("it was given one"));
     Ok(Attached { recorded, outcome: outcome?, wall })
@@ -81,6 +80,37 @@ fn seize_threads(pid: i32) -> io::Result<HashSet<i32>> {
 }
 
 impl Tracer {
+    /// Stops all threads, so that what is read of the process' memory is whole, then lets them go on. Returns how the
+    /// process ended if it did.
+    fn begin_attached(
+        &mut self,
+        pid: i32,
+        mut threads: HashSet<i32>,
+        threshold: Option<Threshold>,
+    ) -> io::Result<Option<Outcome>> {
+        // ESRCH: it has ended meanwhile.
+        threads.retain(|&tid| ptrace::interrupt(tid).is_ok());
+        let mut held = Vec::new();
+        let give_up = Instant::now() + PATIENCE;
+        while !threads.is_empty() && Instant::now() < give_up {
+            match ptrace::wait_any()? {
+                Some(event) => {
+                    threads.remove(&event.tid);
+                    held.push(event);
+                }
+                None => drop(os::wait_for_signal(Duration::from_millis(5))),
+            }
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.enter(pid, threshold);
+        }
+        let mut outcome = None;
+        for event in held {
+            outcome = outcome.or(self.handle(event).map(|(outcome, _)| outcome));
+        }
+        Ok(outcome)
+    }
+
     fn watch_attached(&mut self, until: Option<Instant>) -> io::Result<Option<Outcome>> {
         loop {
             loop {

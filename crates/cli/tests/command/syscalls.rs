@@ -378,7 +378,7 @@ fn is_left_alone(pid: &str) -> bool {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let stopped = tasks.flatten().any(|task| {
         let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        status.contains("TracerPid:\t0") == false || status.contains("State:\tt") || status.contains("State:\tT")
+        !status.contains("TracerPid:\t0") || status.contains("State:\tt") || status.contains("State:\tT")
     });
     status.contains("TracerPid:\t0") && !stopped
 }
@@ -390,7 +390,7 @@ fn a_running_process_is_watched_and_left_running() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("calls.json");
     let file = file.to_str().unwrap();
-    let ran = output(&["syscalls", &pid, "--every-call", "--for", "0.6", "--json", "-o", file]);
+    let ran = output(&["syscalls", &pid, "--every-call", "--for", "2", "--json", "-o", file]);
     assert!(ran.status.success(), "{}", stderr(&ran));
     assert!(stderr(&ran).contains("is stopped at both ends of every system call"), "{}", stderr(&ran));
     let document = checked(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap());
@@ -430,7 +430,7 @@ fn tracepoints_watch_without_a_stop() {
     // A mount of our own, where the machine has none and we may.
     let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec \"$@\"";
     let own = env!("CARGO_BIN_EXE_brkmap");
-    let watch = ["sh", own, "syscalls", &pid, "--for", "1", "--json", "-o", file.to_str().unwrap()];
+    let watch = ["sh", own, "syscalls", &pid, "--for", "2", "--json", "-o", file.to_str().unwrap()];
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let mut command = Command::new(if is_root { "unshare" } else { "sh" });
     let front: &[&str] = if is_root { &["-m", "sh", "-c", script] } else { &["-c", "exec \"$@\""] };

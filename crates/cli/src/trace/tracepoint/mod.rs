@@ -128,6 +128,8 @@ impl Watch {
         let begin = Instant::now();
         let mut recorder = Recorder::new(options);
         recorder.enter(self.pid, threshold);
+        // What was called before is in the mappings that were read just now.
+        self.begin = os::clock(libc::CLOCK_MONOTONIC).unwrap_or_default();
         loop {
             let is_over = limit.is_some_and(|limit| begin.elapsed() >= limit);
             let is_gone = !PathBuf::from(format!("/proc/{}", self.pid)).exists();
@@ -158,7 +160,7 @@ impl Watch {
         for (index, record) in records.into_iter().enumerate() {
             match record {
                 Record::Call(call) => {
-                    let at = Duration::from_nanos(call.time).saturating_sub(self.begin);
+                    let Some(at) = Duration::from_nanos(call.time).checked_sub(self.begin) else { continue };
                     recorder.sampled(*call, at, Some(index) == last);
                 }
                 Record::Exec { pid, .. } => recorder.enter(pid, None),

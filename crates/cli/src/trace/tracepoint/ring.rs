@@ -23,7 +23,7 @@ impl Ring {
     /// Maps the ring of an event.
     pub(super) fn map(event: &OwnedFd, size: usize) -> io::Result<Ring> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: [fresh-mapping] a new mapping of the event's own memory; nothing else refers to it.
+        // SAFETY: [perf-mapping] a new mapping of the event's own memory; nothing else refers to it.
         let start = unsafe {
             libc::mmap(std::ptr::null_mut(), OS_PAGE + size, protection, libc::MAP_SHARED, event.as_raw_fd(), 0)
         };

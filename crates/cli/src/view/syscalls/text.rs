@@ -360,7 +360,7 @@ mod tests {
         let mut summary = Summary::default();
         for step in 0..2_000u64 {
             let kind = Kind::ALL[step as usize % Kind::ALL.len()];
-            let usable = if kind == Kind::Munmap { -(1i64 << 40) } else { 1 << 30 };
+            let usable = if kind == Kind::Munmap { -(1i64 << 32) } else { 1 << 30 };
             let call = Call {
                 at: Duration::from_millis(step * 7),
                 took: Some(Duration::from_secs(3)),
