@@ -5,7 +5,7 @@
 //!             │       └──────────────────► model ──► view      (judgement, words)
 //!             └───► look ──► collect, heap                     (facts of a process that was not started by us)
 //! ```
-//! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
+//! What is unsafe lives in `os`, `trace` and, for what its subjects do to their own memory, `lab`. `proc`, `heap`, `model` and `view` are pure.
 
 mod cli;
 mod cmd;
@@ -13,6 +13,7 @@ mod collect;
 mod elf;
 mod embed;
 mod heap;
+mod lab;
 mod look;
 mod model;
 mod os;

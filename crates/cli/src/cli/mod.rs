@@ -1,6 +1,7 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
 pub(crate) mod inspect;
+pub(crate) mod lab;
 pub(crate) mod maps;
 pub(crate) mod run;
 
@@ -28,6 +29,11 @@ pub(crate) enum Verb {
     Run(run::Arguments),
     /// Look at a running process on any malloc: where its memory is, and what to do; it is not stopped or touched
     Inspect(inspect::Arguments),
+    /// Try what is said about brk, mmap and malloc on this machine
+    Lab(lab::Arguments),
+    /// A process of the lab that is looked at
+    #[command(hide = true)]
+    LabSubject(lab::Subject),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost

@@ -2,6 +2,7 @@
 
 mod completions;
 mod inspect;
+mod lab;
 mod lib_path;
 mod maps;
 mod run;
@@ -36,6 +37,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
+        Verb::Lab(arguments) => lab::run(&arguments),
+        Verb::LabSubject(arguments) => lab::subject(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),

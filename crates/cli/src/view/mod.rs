@@ -2,6 +2,7 @@
 
 pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod lab;
 pub(crate) mod maps;
 mod policy;
 pub(crate) mod style;
