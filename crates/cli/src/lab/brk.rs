@@ -51,7 +51,7 @@ fn bare(to: u64) -> u64 {
 }
 
 /// Writes a byte to each OS page that the break gained.
-fn touch(from: u64, pages: usize) {
+pub(super) fn touch(from: u64, pages: usize) {
     for page in 0..pages {
         let at = std::ptr::with_exposed_provenance_mut::<u8>(from as usize + page * raw::os_page());
         // SAFETY: [break-of-a-subject] between the break before and after, so mapped and the subject's own.

@@ -83,6 +83,22 @@ impl Bench {
             fixed_layout: false,
         }
     }
+
+    /// Runs any program and writes its memory calls down; what it prints is dropped.
+    pub(super) fn trace_program(&self, file: &std::path::Path, arguments: &[&str]) -> Result<Phases, Trouble> {
+        let mut command = Command::new(file);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // SAFETY: [async-signal-safe] the closure makes bare calls and allocates nothing.
+        unsafe {
+            command.pre_exec(|| {
+                libc::alarm(10);
+                calls::trace_me()
+            })
+        };
+        let refused = |error: io::Error| Trouble::NotHere(format!("{} could not be traced: {error}", file.display()));
+        let child = command.spawn().map_err(refused)?;
+        calls::follow(child.id() as i32).map(|(_, phases)| phases).map_err(refused)
+    }
 }
 
 impl Subject<'_> {

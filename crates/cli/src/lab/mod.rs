@@ -12,12 +12,20 @@
 //! its memory is exactly what the experiment says. A family is one file of experiments with their subjects. What is
 //! unsafe lies in `raw`, `calls` and `launch`.
 
+mod back;
 mod brk;
 mod calls;
+mod cost;
+mod elsewhere;
+mod free;
 mod index;
 mod launch;
+mod layout;
+mod map;
 mod note;
+mod policy;
 mod raw;
+mod sharing;
 mod subject;
 
 pub(crate) use index::{Claim, claims};
@@ -40,7 +48,16 @@ struct Family {
 }
 
 /// All of them, in the order of the tour.
-static FAMILIES: &[Family] = &[brk::FAMILY];
+static FAMILIES: &[Family] = &[
+    brk::FAMILY,
+    map::FAMILY,
+    sharing::FAMILY,
+    layout::FAMILY,
+    policy::FAMILY,
+    free::FAMILY,
+    back::FAMILY,
+    cost::FAMILY,
+];
 
 /// A claim, tried.
 pub(crate) struct Trial {

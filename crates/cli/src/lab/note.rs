@@ -42,6 +42,9 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// What is seen of a fact that holds.
+    pub(crate) const SO: &str = "so it is";
+
     /// What is done.
     pub(super) fn did(&mut self, text: impl Into<String>) {
         self.did.push(text.into());
@@ -68,7 +71,7 @@ impl Notes {
 
     /// A fact.
     pub(super) fn holds(&mut self, what: impl Into<String>, held: bool) {
-        let seen = if held { "so it is" } else { "not so" };
+        let seen = if held { Notes::SO } else { "not so" };
         let expected = "to hold".to_owned();
         self.expectations.push(Expectation { what: what.into(), expected, seen: seen.to_owned(), held });
     }

@@ -49,7 +49,7 @@ impl Block {
     /// `malloc(bytes)`.
     pub(super) fn new(bytes: usize) -> Result<Block, Refusal> {
         // SAFETY: [libc-malloc] any size may be asked for.
-        let at = unsafe { libc::malloc(bytes) }.cast::<u8>();
+        let at = std::hint::black_box(unsafe { libc::malloc(bytes) }).cast::<u8>();
         match NonNull::new(at) {
             Some(at) => Ok(Block { at, bytes }),
             None => Err(Refusal(format!("malloc of {bytes} bytes: {}", std::io::Error::last_os_error()))),
@@ -75,7 +75,24 @@ impl Block {
     /// Whether every byte has this value.
     pub(super) fn is(&self, byte: u8) -> bool {
         // SAFETY: [libc-malloc] the block was filled with that many bytes.
-        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.bytes) }.iter().all(|&is| is == byte)
+        let slice = unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.bytes) };
+        slice.iter().all(|&is| is == byte)
+    }
+
+    /// Whether the first bytes have this value.
+    pub(super) fn starts_with(&self, byte: u8, bytes: usize) -> bool {
+        assert!(bytes <= self.bytes);
+        // SAFETY: [libc-malloc] the caller filled that many bytes of the block.
+        let slice = unsafe { std::slice::from_raw_parts(self.at.as_ptr(), bytes) };
+        // A byte repeated is the same as itself shifted by one: one comparison at the speed of memcmp.
+        slice.first() == Some(&byte) && slice[1..] == slice[..bytes - 1]
+    }
+
+    /// Copies the first bytes of another block.
+    pub(super) fn copy_from(&mut self, other: &Block, bytes: usize) {
+        assert!(bytes <= self.bytes && bytes <= other.bytes);
+        // SAFETY: [libc-malloc] two live blocks of at least that many bytes.
+        unsafe { self.at.as_ptr().copy_from_nonoverlapping(other.at.as_ptr(), bytes) };
     }
 
     /// Bytes that may be used.
@@ -220,6 +237,12 @@ impl Map {
         }
     }
 
+    /// The same mapping with the length that the kernel gave it: whole OS pages.
+    pub(super) fn rounded(self, bytes: usize) -> Map {
+        assert_eq!(self.bytes.next_multiple_of(os_page()), bytes);
+        Map { at: self.at, bytes }
+    }
+
     /// First address.
     pub(super) fn start(&self) -> u64 {
         self.at.addr().get() as u64
@@ -252,6 +275,23 @@ impl Map {
         assert!(offset < self.bytes);
         // SAFETY: [own-memory] inside the mapping, which may be read; if not, the fault is what is shown.
         unsafe { self.at.add(offset).read_volatile() }
+    }
+
+    /// Writes a word.
+    pub(super) fn set_word(&mut self, offset: usize, word: u64) {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.bytes);
+        // SAFETY: [own-memory] inside the mapping and aligned.
+        unsafe { self.at.add(offset).cast::<u64>().write_volatile(word) };
+    }
+
+    /// Follows a chain of offsets, each word the offset of the next.
+    pub(super) fn follow(&self, mut at: u64, steps: usize) -> u64 {
+        for _ in 0..steps {
+            debug_assert!(at as usize + 8 <= self.bytes);
+            // SAFETY: [own-memory] the chain was written by `set_word` and stays inside.
+            at = unsafe { self.at.add(at as usize).cast::<u64>().read_volatile() };
+        }
+        at
     }
 
     /// The bytes, to read.
@@ -345,6 +385,34 @@ pub(super) fn least(rounds: usize, mut run: impl FnMut() -> Result<(), Refusal>)
     Ok(least)
 }
 
+/// Reads a byte at any address; the fault is what is shown.
+pub(super) fn read_at(address: u64) -> u8 {
+    let at = ptr::with_exposed_provenance::<u8>(address as usize);
+    // SAFETY: [misuse] the address is no longer mapped; the process ends by it.
+    unsafe { at.read_volatile() }
+}
+
+/// Bytes before the first `wanted`, at the speed of libc's `memchr`; all if there is none.
+pub(super) fn until(bytes: &[u8], wanted: u8) -> u64 {
+    // SAFETY: [own-memory] looks at the bytes of the slice alone.
+    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(wanted), bytes.len()) };
+    if found.is_null() { bytes.len() as u64 } else { (found.addr() - bytes.as_ptr().addr()) as u64 }
+}
+
+/// Whether bytes occur in others, at the speed of libc's `memmem`.
+pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    // SAFETY: [own-memory] looks at the bytes of the two slices alone.
+    !unsafe { libc::memmem(bytes.as_ptr().cast(), bytes.len(), wanted.as_ptr().cast(), wanted.len()) }.is_null()
+}
+
+/// Bytes of memory of the machine.
+pub(super) fn ram() -> u64 {
+    with_file(c"/proc/meminfo", |text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+    })
+}
+
 /// A system call that does nothing.
 pub(super) fn nothing_call() {
     // SAFETY: [no-memory] takes no pointer. The number, not libc's function, which may remember the answer.
@@ -430,6 +498,8 @@ fn find(mut wanted: impl FnMut(u64, u64, &str) -> bool) -> Option<Line> {
         while let Some(word) = words.next()
             && result.length + word.len() + 1 < result.text.len()
         {
+            // The folder of a file says nothing here.
+            let word = if word.starts_with("/dev/") { word } else { word.rsplit('/').next().unwrap_or(word) };
             if result.length > 0 {
                 result.text[result.length] = b' ';
                 result.length += 1;

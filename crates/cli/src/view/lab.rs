@@ -1,7 +1,7 @@
 //! What the lab says: text, the documentation's page, JSON.
 
 use super::style::{Ink, Style};
-use crate::lab::{Claim, Ending, Trial};
+use crate::lab::{Claim, Ending, Expectation, Notes, Trial};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,27 +13,22 @@ const SCHEMA: u32 = 1;
 fn labelled(out: &mut String, label: &str, text: &str, style: Style) {
     let margin = 10;
     let width = style.width.saturating_sub(margin).max(30);
-    let mut lines = vec![String::new()];
     let indent: String = text.chars().take_while(|c| *c == ' ').collect();
-    if text.chars().count() <= width {
-        lines[0] = text.to_owned();
-    } else {
-        lines[0].push_str(&indent);
-        for word in text.split_whitespace() {
-            let last = lines.last().map_or(0, |line| line.chars().count());
-            if last > indent.len() && last + 1 + word.chars().count() > width {
-                lines.push(format!("{indent}  "));
-            } else if last > indent.len() && !lines[lines.len() - 1].ends_with(' ') {
-                lines.last_mut().expect("there is one").push(' ');
-            }
-            lines.last_mut().expect("there is one").push_str(word);
+    let mut lines = vec![String::new()];
+    // Runs of spaces stay: they align columns.
+    for word in text.split_inclusive(' ') {
+        let last = lines.last_mut().expect("there is one");
+        if last.chars().count() + word.trim_end().chars().count() > width && !last.trim().is_empty() {
+            lines.push(format!("{indent}  {word}"));
+        } else {
+            last.push_str(word);
         }
     }
     for (index, line) in lines.iter().enumerate() {
         let label = if index == 0 { label } else { "" };
         let painted = style.paint(Ink::Bold, label);
         let pad = " ".repeat(8usize.saturating_sub(label.chars().count()));
-        let _ = writeln!(out, "  {painted}{pad}{line}");
+        let _ = writeln!(out, "{}", format!("  {painted}{pad}{line}").trim_end());
     }
 }
 
@@ -55,6 +50,22 @@ fn sentence(trial: &Trial) -> String {
     }
 }
 
+/// The figures that came out as expected: the first few by name, the rest by number (JSON has all).
+fn held(trial: &Trial, style: Style) -> Option<String> {
+    const NAMED: usize = 5;
+    let held: Vec<String> = trial.notes.expectations.iter().filter(|one| one.held).map(figure).collect();
+    let mut text = held.iter().take(NAMED).cloned().collect::<Vec<_>>().join(if style.ascii { "; " } else { " · " });
+    if held.len() > NAMED {
+        let _ = write!(text, ", and {} more", held.len() - NAMED);
+    }
+    (!held.is_empty()).then_some(text)
+}
+
+/// A figure in few words.
+fn figure(one: &Expectation) -> String {
+    if one.seen == Notes::SO { one.what.clone() } else { format!("{} = {}", one.what, one.seen) }
+}
+
 /// One experiment in full.
 pub(crate) fn trial(trial: &Trial, explain: bool, style: Style) -> String {
     let mut out = String::new();
@@ -69,11 +80,8 @@ pub(crate) fn trial(trial: &Trial, explain: bool, style: Style) -> String {
     if trial.no_trace.is_some() {
         labelled(&mut out, "", "(calls not traced: the kernel refuses ptrace here)", style);
     }
-    let held = trial.notes.expectations.iter().filter(|one| one.held);
-    let figures: Vec<String> = held.map(|one| format!("{} = {}", one.what, one.seen)).collect();
-    let figures = figures.iter().map(|text| text.strip_suffix(" = so it is").unwrap_or(text)).collect::<Vec<_>>();
-    if !figures.is_empty() {
-        labelled(&mut out, "held", &figures.join(if style.ascii { "; " } else { " · " }), style);
+    if let Some(figures) = held(trial, style) {
+        labelled(&mut out, "held", &figures, style);
     }
     for missed in trial.notes.expectations.iter().filter(|one| !one.held) {
         labelled(
@@ -111,9 +119,8 @@ pub(crate) fn line(trial: &Trial, new_family: bool, style: Style) -> String {
     let pad = " ".repeat(20usize.saturating_sub(word.len()));
     let detail = match &trial.ending {
         Ending::Otherwise(text) | Ending::NotHere(text) => text.clone(),
-        _ => trial.notes.expectations.first().map(|one| format!("{} = {}", one.what, one.seen)).unwrap_or_default(),
+        _ => trial.notes.expectations.first().map(figure).unwrap_or_default(),
     };
-    let detail = detail.strip_suffix(" = so it is").unwrap_or(&detail).to_owned();
     let room = style.width.saturating_sub(46);
     let cut: String = detail.chars().take(room).collect();
     let mark = if cut.len() < detail.len() { "…" } else { "" };
@@ -195,7 +202,7 @@ pub(crate) fn document(trials: &[Trial], took: Duration) -> Value {
             Ending::AsTold => Value::Null,
             Ending::Otherwise(text) | Ending::NotHere(text) | Ending::Failed(text) => json!(text),
         };
-        let figure = |one: &crate::lab::Expectation| json!({ "what": one.what, "expected": one.expected, "seen": one.seen, "held": one.held });
+        let figure = |one: &Expectation| json!({ "what": one.what, "expected": one.expected, "seen": one.seen, "held": one.held });
         json!({
             "id": trial.claim.id,
             "family": trial.claim.family,
