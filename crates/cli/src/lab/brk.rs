@@ -59,6 +59,23 @@ pub(super) fn touch(from: u64, pages: usize) {
     }
 }
 
+/// Bytes that the break gained, as a slice.
+fn gained<'a>(from: u64, bytes: usize) -> &'a mut [u8] {
+    assert!(from + bytes as u64 <= end());
+    // SAFETY: [break-of-a-subject] below the break and the subject's own; no two slices are alive at once.
+    unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut::<u8>(from as usize), bytes) }
+}
+
+/// Writes bytes that the break gained.
+pub(super) fn fill(from: u64, bytes: usize, byte: u8) {
+    gained(from, bytes).fill(byte);
+}
+
+/// Whether bytes that the break gained have this value.
+pub(super) fn is(from: u64, bytes: usize, byte: u8) -> bool {
+    gained(from, bytes).iter().all(|&is| is == byte)
+}
+
 fn heap_end() -> u64 {
     raw::line_named("[heap]").map_or(0, |line| line.end)
 }
@@ -106,7 +123,7 @@ fn grow_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn arithmetic(bench: &Bench, notes: &mut Notes) -> Judged {
+pub(super) fn arithmetic(bench: &Bench, notes: &mut Notes) -> Judged {
     notes.did(
         "asked the kernel to let this process's break begin at 0x10000000 (prctl PR_SET_MM), then brk(0x10002000)",
     );
@@ -275,10 +292,7 @@ fn foreign_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let blocks = raw::table(4096)?;
     let _first = Block::new(1000)?;
     let at = shift(FOREIGN as isize)?;
-    let bytes = std::ptr::with_exposed_provenance_mut::<u8>(at as usize);
-    // SAFETY: [break-of-a-subject] fresh bytes of the break, the subject's own.
-    let foreign = unsafe { std::slice::from_raw_parts_mut(bytes, FOREIGN) };
-    foreign.fill(7);
+    fill(at, FOREIGN, 7);
     let (mut above, mut served) = (0, 0);
     for slot in blocks.iter_mut() {
         let mut block = Block::new(1000)?;
@@ -292,7 +306,7 @@ fn foreign_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     out.put("foreign", at);
     out.put("above", above);
     out.put("last", served);
-    out.put("whole", u64::from(foreign.iter().all(|&byte| byte == 7)));
+    out.put("whole", u64::from(is(at, FOREIGN, 7)));
     Ok(())
 }
 

@@ -133,11 +133,20 @@ fn stop_info(tid: i32) -> io::Result<Stop> {
     if got < 0 { Err(io::Error::last_os_error()) } else { Ok(stop) }
 }
 
+/// Waits until a child that is not traced stops or ends.
+pub(super) fn wait_stopped(pid: i32) -> io::Result<i32> {
+    wait_for(pid, libc::WUNTRACED).map(|(_, status)| status)
+}
+
 fn wait(pid: i32) -> io::Result<(i32, i32)> {
+    wait_for(pid, libc::__WALL)
+}
+
+fn wait_for(pid: i32, options: libc::c_int) -> io::Result<(i32, i32)> {
     loop {
         let mut status = 0;
         // SAFETY: [valid-out-pointer] the status lives on this frame.
-        match unsafe { libc::waitpid(pid, &mut status, libc::__WALL) } {
+        match unsafe { libc::waitpid(pid, &mut status, options) } {
             -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
             -1 => return Err(io::Error::last_os_error()),
             tid => return Ok((tid, status)),

@@ -192,13 +192,23 @@ impl Subject<'_> {
         self.collect(&mut child, ExitStatus::from_raw(status), Some(phases))
     }
 
-    /// Starts it and leaves it running; it waits where it likes. The caller ends it.
-    pub(super) fn leave(&self) -> Result<Child, Trouble> {
-        self.start(false).map_err(|error| self.not_started(&error))
+    /// Runs it; each time it stops itself, `look` is called with its number, and it goes on.
+    pub(super) fn staged(&self, mut look: impl FnMut(i32)) -> Result<Ran, Trouble> {
+        let mut child = self.start(false).map_err(|error| self.not_started(&error))?;
+        let pid = child.id() as i32;
+        let status = loop {
+            let status = calls::wait_stopped(pid).map_err(|error| self.not_started(&error))?;
+            if !libc::WIFSTOPPED(status) {
+                break status;
+            }
+            look(pid);
+            crate::os::kill(pid, libc::SIGCONT);
+        };
+        self.collect(&mut child, ExitStatus::from_raw(status), None)
     }
 
     /// Reads what it reported. All of it fits into the pipes, so nobody waits for anybody.
-    pub(super) fn collect(
+    fn collect(
         &self,
         child: &mut Child,
         status: ExitStatus,

@@ -33,7 +33,7 @@ pub(super) const FAMILY: Family = Family {
     ],
 };
 
-fn rounding(bench: &Bench, notes: &mut Notes) -> Judged {
+pub(super) fn rounding(bench: &Bench, notes: &mut Notes) -> Judged {
     notes.did("mmap(NULL, 5000, …), between two reserved ranges so that nothing merges with it");
     let ran = bench.subject("map-rounding").traced()?;
     for call in ran.phase("map").into_iter().flatten().filter(|call| call.arguments[1] == 5000) {

@@ -18,6 +18,7 @@ mod calls;
 mod cost;
 mod elsewhere;
 mod free;
+mod held;
 mod index;
 mod launch;
 mod layout;
@@ -27,6 +28,8 @@ mod policy;
 mod raw;
 mod sharing;
 mod subject;
+mod tasks;
+mod ways;
 
 pub(crate) use index::{Claim, claims};
 pub(crate) use launch::Bench;
@@ -56,7 +59,10 @@ static FAMILIES: &[Family] = &[
     policy::FAMILY,
     free::FAMILY,
     back::FAMILY,
+    held::FAMILY,
     cost::FAMILY,
+    ways::FAMILY,
+    tasks::FAMILY,
 ];
 
 /// A claim, tried.
@@ -74,7 +80,11 @@ pub(crate) fn run(bench: &Bench, claim: &Claim) -> Trial {
     let start = Instant::now();
     let mut notes = Notes::default();
     bench.no_trace.set(None);
-    let body = FAMILIES.iter().flat_map(|family| family.experiments).find(|(id, _)| *id == claim.id);
+    let body = FAMILIES
+        .iter()
+        .filter(|family| family.name == claim.family)
+        .flat_map(|family| family.experiments)
+        .find(|(id, _)| *id == claim.id);
     let ending = match body {
         Some((_, body)) => {
             let judged = body(bench, &mut notes);

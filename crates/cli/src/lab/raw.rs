@@ -321,13 +321,6 @@ impl Map {
         }
     }
 
-    /// Changes the length; it may move.
-    pub(super) fn resize(self, bytes: usize) -> Result<Map, Refusal> {
-        // SAFETY: [own-memory] the whole mapping, and this value, its only name, ends here.
-        let range = unsafe { calls::remap(self.at, self.bytes, bytes, true) }?;
-        Ok(Map { at: range.cast(), bytes: range.len() })
-    }
-
     /// Cuts the mapping in two; whole OS pages.
     pub(super) fn split(self, offset: usize) -> (Map, Map) {
         assert!(offset <= self.bytes && offset.is_multiple_of(os_page()));
@@ -407,8 +400,61 @@ pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 
 /// Bytes of memory of the machine.
 pub(super) fn ram() -> u64 {
+    machine("MemTotal:")
+}
+
+/// Bytes that can be had without swapping.
+pub(super) fn available() -> u64 {
+    machine("MemAvailable:")
+}
+
+/// Stops this process until somebody lets it go on.
+pub(super) fn stop() {
+    // SAFETY: [no-memory] takes a number.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Writes malloc_stats and malloc_info to standard error, behind a line that names the stage.
+pub(super) fn statistics(stage: u32) {
+    unsafe extern "C" {
+        fn malloc_stats();
+        fn malloc_info(options: libc::c_int, file: *mut libc::FILE) -> libc::c_int;
+    }
+    eprintln!("== stage {stage}");
+    // SAFETY: [libc-malloc] both read malloc's own records; the stream is ours and closed here with its own descriptor.
+    unsafe {
+        malloc_stats();
+        let file = libc::fdopen(libc::dup(2), c"w".as_ptr());
+        if !file.is_null() {
+            malloc_info(0, file);
+            libc::fclose(file);
+        }
+    }
+}
+
+/// Whether brkmap is the malloc of this process.
+pub(super) fn is_brkmap() -> bool {
+    find(|_, _, rest| rest.ends_with("/libbrkmap.so")).is_some()
+}
+
+/// How many different numbers there are.
+pub(super) fn count_pages(numbers: impl Iterator<Item = u64>) -> Result<u64, Refusal> {
+    const MOST: usize = 1 << 16;
+    let range = calls::map(MOST * 8, &Mapping::new())?;
+    // SAFETY: [own-memory] fresh, zeroed, known to nobody else; it stays.
+    let seen = unsafe { std::slice::from_raw_parts_mut(range.cast::<u64>().as_ptr(), MOST) };
+    let mut length = 0;
+    for number in numbers.take(MOST) {
+        seen[length] = number;
+        length += 1;
+    }
+    seen[..length].sort_unstable();
+    Ok(seen[..length].chunk_by(|a, b| a == b).count() as u64)
+}
+
+fn machine(key: &str) -> u64 {
     with_file(c"/proc/meminfo", |text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
     })
 }
