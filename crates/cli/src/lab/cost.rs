@@ -104,7 +104,7 @@ fn mechanism(bench: &Bench, notes: &mut Notes) -> Judged {
     let middle = ratios[1];
     notes.within("% that mmap takes of sbrk at 64 KiB", (middle * 100.0) as u64, 25..=400);
     match middle {
-        1.5.. => Ok(Verdict::AsTold),
+        2.0.. => Ok(Verdict::AsTold),
         _ => Ok(Verdict::Otherwise(
             "the two calls cost about the same here; what costs is the page fault of each first touch, and that is the \
              same for both"

@@ -208,12 +208,7 @@ impl Subject<'_> {
     }
 
     /// Reads what it reported. All of it fits into the pipes, so nobody waits for anybody.
-    fn collect(
-        &self,
-        child: &mut Child,
-        status: ExitStatus,
-        phases: Option<Phases>,
-    ) -> Result<Ran, Trouble> {
+    fn collect(&self, child: &mut Child, status: ExitStatus, phases: Option<Phases>) -> Result<Ran, Trouble> {
         let (mut text, mut errors) = (String::new(), String::new());
         let read =
             |pipe: Option<&mut dyn Read>, into: &mut String| pipe.map_or(Ok(0), |pipe| pipe.read_to_string(into));

@@ -88,7 +88,7 @@ pub(crate) fn run(bench: &Bench, claim: &Claim) -> Trial {
     let ending = match body {
         Some((_, body)) => {
             let judged = body(bench, &mut notes);
-            Ending::of(&notes, judged)
+            Ending::of(&notes, judged, launch::address_limit())
         }
         None => Ending::Failed("there is no experiment for it".to_owned()),
     };

@@ -89,13 +89,24 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// The judgement over notes and the body's own word.
-    pub(super) fn of(notes: &Notes, judged: Judged) -> Ending {
+    ///
+    /// `addresses` is the limit of address space that this process is under: below 1 GiB arenas and reservations are
+    /// refused, and a figure that does not come out is the limit's doing.
+    pub(super) fn of(notes: &Notes, judged: Judged, addresses: Option<u64>) -> Ending {
+        const SMALL: u64 = 1 << 30;
         let missed = notes.expectations.iter().find(|expectation| !expectation.held);
         match (missed, judged) {
             (_, Err(Trouble::NotHere(why))) => Ending::NotHere(why),
             (_, Err(Trouble::Broken(why))) => Ending::Failed(why),
             (Some(missed), Ok(_)) => {
-                Ending::Failed(format!("{}: expected {}, seen {}", missed.what, missed.expected, missed.seen))
+                let what = format!("{}: expected {}, seen {}", missed.what, missed.expected, missed.seen);
+                match addresses {
+                    Some(bytes) if bytes < SMALL => Ending::NotHere(format!(
+                        "RLIMIT_AS is {} MiB, and malloc behaves otherwise then: {what}",
+                        bytes >> 20
+                    )),
+                    _ => Ending::Failed(what),
+                }
             }
             (None, Ok(_)) if notes.expectations.is_empty() => Ending::Failed("it asserted no figure".to_owned()),
             (None, Ok(Verdict::AsTold)) => Ending::AsTold,
@@ -121,13 +132,17 @@ mod tests {
     #[test]
     fn a_missed_figure_fails_whatever_the_body_says() {
         let mut notes = Notes::default();
-        assert!(matches!(Ending::of(&notes, Ok(Verdict::AsTold)), Ending::Failed(why) if why.contains("no figure")));
+        assert!(
+            matches!(Ending::of(&notes, Ok(Verdict::AsTold), None), Ending::Failed(why) if why.contains("no figure"))
+        );
         notes.equals("one", 1, 1);
-        assert_eq!(Ending::of(&notes, Ok(Verdict::AsTold)), Ending::AsTold);
+        assert_eq!(Ending::of(&notes, Ok(Verdict::AsTold), Some(1)), Ending::AsTold);
         notes.within("two", 2, 3..=4);
-        let Ending::Failed(why) = Ending::of(&notes, Ok(Verdict::Otherwise("x".into()))) else { panic!() };
+        let Ending::Failed(why) = Ending::of(&notes, Ok(Verdict::Otherwise("x".into())), None) else { panic!() };
         assert_eq!(why, "two: expected 3 to 4, seen 2");
-        let here = Ending::of(&notes, Err(Trouble::NotHere("no reason".into())));
+        let limited = Ending::of(&notes, Ok(Verdict::AsTold), Some(100 << 20));
+        assert!(matches!(limited, Ending::NotHere(why) if why.contains("100 MiB") && why.contains("seen 2")));
+        let here = Ending::of(&notes, Err(Trouble::NotHere("no reason".into())), None);
         assert_eq!(here.word(), "not on this machine");
     }
 }

@@ -40,7 +40,11 @@ fn why_mmap(bench: &Bench, notes: &mut Notes) -> Judged {
         }
         let ran = subject.traced()?;
         left.push(ran.get("left")? / 1024);
-        notes.saw(format!("{name:<13} free: {}; {} KiB of it still resident", words(ran.phase("free")), left[left.len() - 1]));
+        notes.saw(format!(
+            "{name:<13} free: {}; {} KiB of it still resident",
+            words(ran.phase("free")),
+            left[left.len() - 1]
+        ));
     }
     notes.within("KiB left of a mapped block", left[0], 0..=0);
     notes.within("KiB left of a block on the break", left[1], 252..=260);
@@ -49,7 +53,9 @@ fn why_mmap(bench: &Bench, notes: &mut Notes) -> Judged {
 }
 
 fn only_sbrk(bench: &Bench, notes: &mut Notes) -> Judged {
-    notes.did("40 blocks of 1 MiB, each with a small block behind it; all large ones freed; on the break alone, and as usual");
+    notes.did(
+        "40 blocks of 1 MiB, each with a small block behind it; all large ones freed; on the break alone, and as usual",
+    );
     let mut left = Vec::new();
     for (name, maps) in [("only sbrk", Some("0")), ("both", None)] {
         let mut subject = bench.subject("task-large").number(40).number(1 << 20).number(1);
@@ -96,15 +102,27 @@ fn large_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
 }
 
 fn threads_and_pools(bench: &Bench, notes: &mut Notes) -> Judged {
-    notes.did("four threads, each with a mapping of 4 MiB as its pool: 1,000 objects carved from it, then one munmap each");
+    notes.did(
+        "four threads, each with a mapping of 4 MiB as its pool: 1,000 objects carved from it, then one munmap each",
+    );
     let ran = bench.subject("task-pools").run()?;
-    notes.saw(format!("VmRSS +{} MiB while the pools are full, +{} KiB when they are gone", ran.get("full")? >> 20, ran.get("left")? / 1024));
-    notes.saw(format!("the break moved by {} bytes; objects that were whole: {}", ran.get("moved")?, ran.get("whole")?));
+    notes.saw(format!(
+        "VmRSS +{} MiB while the pools are full, +{} KiB when they are gone",
+        ran.get("full")? >> 20,
+        ran.get("left")? / 1024
+    ));
+    notes.saw(format!(
+        "the break moved by {} bytes; objects that were whole: {}",
+        ran.get("moved")?,
+        ran.get("whole")?
+    ));
     notes.equals("objects whole", ran.get("whole")?, 4000);
     notes.within("MiB while full", ran.get("full")? >> 20, 16..=18);
     notes.within("KiB afterwards", ran.get("left")? / 1024, 0..=1024);
     notes.equals("bytes that the break moved by", ran.get("moved")?, 0);
-    notes.saw("answer: a mapping has no end to fight over: no lock, no neighbour, and a pool goes back whole in one call");
+    notes.saw(
+        "answer: a mapping has no end to fight over: no lock, no neighbour, and a pool goes back whole in one call",
+    );
     Ok(Verdict::AsTold)
 }
 
@@ -317,7 +335,12 @@ fn small_and_large(bench: &Bench, notes: &mut Notes) -> Judged {
     let ran = bench.subject("task-sizes").run()?;
     let (small, large) = (ran.get("small")? / 1000, ran.get("large")? / 1000);
     notes.saw(format!("a pair: 64 bytes {small} ns, 256 KiB {}", us(large)));
-    notes.saw(format!("64 bytes: {} and {} bytes apart, in {}", ran.get("small-apart")?, ran.get("small-apart-2")?, ran.text("small-place")?));
+    notes.saw(format!(
+        "64 bytes: {} and {} bytes apart, in {}",
+        ran.get("small-apart")?,
+        ran.get("small-apart-2")?,
+        ran.text("small-place")?
+    ));
     notes.saw(format!("256 KiB:  {} KiB apart, in {}", ran.get("large-apart")? / 1024, ran.text("large-place")?));
     notes.within("times as long for 256 KiB", large / small.max(1), 20..=u64::MAX);
     notes.equals("64 bytes lie in", ran.text("small-place")?, "heap");
