@@ -3,6 +3,7 @@
 mod facts;
 mod flow;
 mod inspect;
+mod lab;
 mod named;
 mod policy;
 mod reasons;
