@@ -96,14 +96,26 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "once_opens_before_it_is_complete",
         file: "once",
-        from: "first();\n                self.0.store(DONE, Ordering::Release);",
-        to: "self.0.store(DONE, Ordering::Release);\n                first();",
+        from: "first();\n                if self.0.swap(DONE, Ordering::Release) == AWAITED {",
+        to: "let seen = self.0.swap(DONE, Ordering::Release);\n                first();\n                if seen == AWAITED {",
     },
     Mutant {
         name: "once_completes_relaxed",
         file: "once",
-        from: "self.0.store(DONE, Ordering::Release);",
-        to: "self.0.store(DONE, Ordering::Relaxed);",
+        from: "self.0.swap(DONE, Ordering::Release)",
+        to: "self.0.swap(DONE, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "once_announces_by_store",
+        file: "once",
+        from: "let _ = self.0.compare_exchange(RUNNING, AWAITED, Ordering::Relaxed, Ordering::Relaxed);",
+        to: "self.0.store(AWAITED, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "once_completes_by_load_and_store",
+        file: "once",
+        from: "if self.0.swap(DONE, Ordering::Release) == AWAITED {",
+        to: "let seen = self.0.load(Ordering::Relaxed);\n                self.0.store(DONE, Ordering::Release);\n                if seen == AWAITED {",
     },
     Mutant {
         name: "once_wakes_one",

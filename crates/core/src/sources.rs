@@ -96,7 +96,7 @@ impl<P: Platform> Engine<P> {
         }
         let Ok(delta) = isize::try_from(end - now) else { return false };
         // SAFETY: growing drops nothing; calls are serialised by the store's lock.
-        let Some(old) = (unsafe { self.kernel().move_break(delta) }) else { return false };
+        let Some(old) = (unsafe { self.kernel().move_break(now, delta) }) else { return false };
         self.count(Counter::BreakGrow, 1);
         self.count(Counter::BreakGrowBytes, delta as u64);
         let end = old + delta as usize;
