@@ -11,7 +11,7 @@
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
-//! cargo xtask tour                           the pages that show what commands print, made anew (docs/TOUR.md, …)
+//! cargo xtask tour [COMMAND]                 the pages that show what commands print, made anew (docs/TOUR.md, …)
 //! cargo xtask install --prefix DIR [--destdir DIR]
 //!                                            library, header, pkg-config and CMake files, command
 //! ```
@@ -54,7 +54,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask bench [ARGS…]
        cargo xtask golden
        cargo xtask archive [--out DIR]
-       cargo xtask tour
+       cargo xtask tour [COMMAND]
        cargo xtask install --prefix DIR [--destdir DIR]";
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         Some("archive") => archive::task(&rest),
         Some("golden") => with_context(&rest, golden::write),
         Some("install") => install::task(&rest),
-        Some("tour") => tour::task(),
+        Some("tour") => tour::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

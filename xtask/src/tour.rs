@@ -1,4 +1,4 @@
-//! `cargo xtask tour`: the pages that show what commands print are made anew by running the commands.
+//! `cargo xtask tour [COMMAND]`: the pages that show what commands print are made anew by running the commands.
 //!
 //! A block of these pages whose first line begins with `$ ` is a script of one shell: the lines that begin so are its
 //! commands, everything else in the block is what they printed.
@@ -9,10 +9,14 @@ use std::process::Command;
 
 const PAGES: [&str; 2] = ["docs/TOUR.md", "docs/COMING_FROM_STRACE.md"];
 
-/// Makes both pages anew, with a release build of the command.
-pub(crate) fn task() -> Result<bool, String> {
+/// Makes both pages anew, with the command that is named or a release build of it.
+pub(crate) fn task(args: &[String]) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in the repository")?;
-    let command = library::build_command(root)?;
+    let command = match args {
+        [] => library::build_command(root)?,
+        [path] => std::path::absolute(path).map_err(|e| format!("no path: {path}: {e}"))?,
+        _ => return Err("usage: cargo xtask tour [COMMAND]".into()),
+    };
     let folder = command.parent().ok_or("the command lies in a folder")?;
     for page in PAGES {
         let path = root.join(page);

@@ -176,9 +176,11 @@ fn over<S: Source>(make: impl Fn() -> S, whole: &mut u64) -> Result<[u64; 4], Re
     let pool = BlockPool::over(make(), Layout::new::<Object>());
     let list = FreeList::over(make());
     let mut at = vec![std::ptr::NonNull::<Object>::dangling(); OBJECTS];
-    // SAFETY: [own-memory] each closure reads what it wrote just before, which lives until the reset or free behind it.
     let read = |at: &[std::ptr::NonNull<Object>], whole: &mut u64| {
-        *whole += at.iter().enumerate().filter(|(index, at)| unsafe { at.read()[7] } == *index as u64).count() as u64;
+        for (index, at) in at.iter().enumerate() {
+            // SAFETY: [own-memory] written just before the call; it lives until the reset or free behind it.
+            *whole += u64::from(unsafe { at.read()[7] } == index as u64);
+        }
     };
     for round in 0..ROUNDS {
         let last = round == ROUNDS - 1;
@@ -215,8 +217,10 @@ fn over<S: Source>(make: impl Fn() -> S, whole: &mut u64) -> Result<[u64; 4], Re
             read(&at, whole);
         }
         let freed = raw::now();
-        // SAFETY: [own-memory] each block is live and freed once.
-        at.iter().for_each(|at| unsafe { pool.deallocate(at.cast()) });
+        for at in &at {
+            // SAFETY: [own-memory] each block is live and freed once.
+            unsafe { pool.deallocate(at.cast()) };
+        }
         times[2] = times[2].min(raw::now() - freed + made - start);
         let start = raw::now();
         for (index, at) in at.iter_mut().enumerate() {
@@ -229,8 +233,10 @@ fn over<S: Source>(make: impl Fn() -> S, whole: &mut u64) -> Result<[u64; 4], Re
             read(&at, whole);
         }
         let freed = raw::now();
-        // SAFETY: [own-memory] each block is live and freed once.
-        at.iter().for_each(|at| unsafe { list.deallocate(at.cast()) });
+        for at in &at {
+            // SAFETY: [own-memory] each block is live and freed once.
+            unsafe { list.deallocate(at.cast()) };
+        }
         times[3] = times[3].min(raw::now() - freed + made - start);
     }
     Ok(times)
@@ -238,8 +244,11 @@ fn over<S: Source>(make: impl Fn() -> S, whole: &mut u64) -> Result<[u64; 4], Re
 
 fn allocators_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let mut whole = 0;
-    // SAFETY: [break-of-a-subject] one thread; malloc may move the break between the calls, which the source respects.
-    let on_break = over(|| unsafe { ProgramBreak::new() }.step(1 << 20), &mut whole)?;
+    let new_break = || {
+        // SAFETY: [break-of-a-subject] one thread; malloc may move the break between the calls, which the source respects.
+        unsafe { ProgramBreak::new() }.step(1 << 20)
+    };
+    let on_break = over(new_break, &mut whole)?;
     let on_map = over(AnonymousMap::new, &mut whole)?;
     let blocks = raw::table(OBJECTS)?;
     let malloc = raw::least(5, || {
