@@ -83,7 +83,7 @@ fn free_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
         let freed = match which {
             MIDDLE_HALF => (BLOCKS / 4..BLOCKS * 3 / 4).contains(&(index as u64)),
             ALL_BUT_TOP => index as u64 != BLOCKS - 1,
-            _ => (random >> 33) % 10 != 0,
+            _ => !(random >> 33).is_multiple_of(10),
         };
         if freed && let Some(block) = slot.take() {
             block.free();

@@ -6,7 +6,7 @@ use super::note::{Judged, Notes, Trouble, Verdict};
 use super::raw;
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Object, ObjectSection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files in PATH and a few known places, by name.
 fn candidates(names: &[&str], places: &[&str]) -> Vec<PathBuf> {
@@ -16,7 +16,7 @@ fn candidates(names: &[&str], places: &[&str]) -> Vec<PathBuf> {
 }
 
 /// Runs a program that only prints its usage, and shows how it gets memory.
-fn try_program(bench: &Bench, notes: &mut Notes, file: &PathBuf) -> Result<Phases, Trouble> {
+fn try_program(bench: &Bench, notes: &mut Notes, file: &Path) -> Result<Phases, Trouble> {
     notes.did(format!("ran {} --help and traced its calls", file.display()));
     let phases = bench.trace_program(file, &["--help"])?;
     let all = || phases.values().flatten();

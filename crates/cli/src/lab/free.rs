@@ -113,7 +113,7 @@ fn merge_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let blocks = raw::table(count)?;
     // Holes that are there already would be filled first.
     for _ in 0..200 {
-        std::mem::forget(Block::new(size)?);
+        Block::new(size)?.keep();
     }
     for slot in blocks.iter_mut() {
         *slot = Some(Block::new(size)?);
@@ -165,7 +165,7 @@ fn pages_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     for _ in 0..100 {
         let block = Block::new(2000)?;
         inside += u64::from((low..high).contains(&block.at()));
-        std::mem::forget(block);
+        block.keep();
     }
     out.put("inside", inside);
     Ok(())
@@ -207,7 +207,7 @@ fn headers_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let blocks = raw::table(10_000)?;
     // What start-up left free is used up first.
     for _ in 0..500 {
-        std::mem::forget(Block::new(size)?);
+        Block::new(size)?.keep();
     }
     // The table itself is memory too.
     blocks.iter_mut().for_each(|slot| *slot = None);

@@ -153,7 +153,7 @@ fn batch_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let before = super::brk::end();
     raw::mark("take");
     for _ in 0..10_000 {
-        std::mem::forget(Block::new(64)?);
+        Block::new(64)?.keep();
     }
     raw::mark("taken");
     out.put("grown", super::brk::end() - before);
@@ -285,7 +285,7 @@ fn fixed_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
         block.free();
         let block = Block::new(size as usize)?;
         out.text(again, format_args!("{}", place(block.at())));
-        std::mem::forget(block);
+        block.keep();
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ fn large_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
     let (blocks, pins) = (raw::table(count)?, raw::table(count)?);
     // Holes that start-up left would take the pins; they shall lie behind the large blocks.
     for _ in 0..30 {
-        std::mem::forget(Block::new(PIN)?);
+        Block::new(PIN)?.keep();
     }
     let mut addresses = [0; 40];
     for ((slot, pin), address) in blocks.iter_mut().zip(pins.iter_mut()).zip(&mut addresses) {
@@ -366,7 +366,7 @@ fn sizes_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     out.put("large", time(256 << 10)?);
     // What start-up left free would break the row.
     for _ in 0..200 {
-        std::mem::forget(Block::new(64)?);
+        Block::new(64)?.keep();
     }
     let small = [Block::new(64)?, Block::new(64)?, Block::new(64)?, Block::new(64)?];
     let large = [Block::new(256 << 10)?, Block::new(256 << 10)?];
