@@ -71,8 +71,9 @@ fn line(name: &str, ran: &Ran, stage: usize, seen: &Seen) -> Result<String, Trou
 }
 
 fn five_hundred(bench: &Bench, notes: &mut Notes) -> Judged {
+    let thousands = BLOCKS / 1000;
     notes.did(format!(
-        "{BLOCKS} blocks of 4,000 bytes, filled; nine of ten runs of 16 freed; looked from inside and outside"
+        "{thousands},000 blocks of 4,000 bytes, filled; nine of ten runs of 16 freed; looked from both sides"
     ));
     notes.saw("MB                    VmRSS  VmData  malloc_stats    malloc_info  our waterfall");
     let look_at = |malloc: Malloc| {
@@ -88,7 +89,7 @@ fn five_hundred(bench: &Bench, notes: &mut Notes) -> Judged {
     let (brkmap, brkmap_seen) = look_at(Malloc::Brkmap)?;
     notes.saw(line("glibc, after frees", &glibc, 1, &glibc_seen[0])?);
     notes.saw(line("glibc, malloc_trim", &glibc, 2, &glibc_seen[1])?);
-    notes.saw(line("brkmap, a second later", &brkmap, 1, &brkmap_seen[0])?);
+    notes.saw(line("brkmap, after frees", &brkmap, 1, &brkmap_seen[0])?);
     let live = glibc.get("live")? / 1_000_000;
     notes.within("MB live", live, ALL * 8 / 100..=ALL * 12 / 100);
     notes.within("glibc: MB resident", glibc_seen[0].rss / 1_000_000, ALL * 98 / 100..=ALL + 50);
@@ -130,8 +131,7 @@ fn five_hundred_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
         }
     }
     out.put("live", live);
-    // What goes back by itself goes within a second.
-    std::thread::sleep(std::time::Duration::from_millis(900));
+    raw::settle();
     // What malloc_trim changes is of interest where nothing goes back by itself.
     let stages = if raw::is_brkmap() { 1 } else { 2 };
     for (stage, name) in [(1, "data-1"), (2, "data-2")].into_iter().take(stages) {

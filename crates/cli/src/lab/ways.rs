@@ -117,7 +117,6 @@ fn tradeoffs_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     raw::mark("cycled");
     let faults = raw::faults() - faults;
     blocks[..BLOCKS - 1].iter_mut().filter_map(Option::take).for_each(Block::free);
-    std::thread::sleep(std::time::Duration::from_millis(if raw::is_brkmap() { 300 } else { 0 }));
     for (name, value) in [
         ("rss", rss),
         ("span", high - low + BYTES as u64),
@@ -125,7 +124,7 @@ fn tradeoffs_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
         ("areas", areas),
         ("cycle", cycle),
         ("faults", faults),
-        ("kept", raw::status("VmRSS").saturating_sub(start)),
+        ("kept", raw::settle().saturating_sub(start)),
     ] {
         out.put(name, value);
     }
@@ -367,7 +366,7 @@ fn understand_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
 }
 
 fn release(bench: &Bench, notes: &mut Notes) -> Judged {
-    notes.did("2,560 blocks of 16 KiB (40 MiB), written, all freed but the last; VmRSS 0.4 s later, by strategy");
+    notes.did("2,560 blocks of 16 KiB (40 MiB), written, all freed but the last; VmRSS a moment later, by strategy");
     let strategies = [
         ("before: glibc as it is", None, Malloc::System, 0),
         ("malloc_trim(0) behind the frees", None, Malloc::System, 1),
@@ -402,7 +401,6 @@ fn release_subject(numbers: &[u64], out: &mut Out) -> Result<(), Refusal> {
         raw::trim();
     }
     out.put("time", raw::now() - time);
-    std::thread::sleep(std::time::Duration::from_millis(400));
-    out.put("left", raw::status("VmRSS").saturating_sub(start));
+    out.put("left", raw::settle().saturating_sub(start));
     Ok(())
 }
