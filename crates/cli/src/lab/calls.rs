@@ -157,6 +157,8 @@ fn wait_for(pid: i32, options: libc::c_int) -> io::Result<(i32, i32)> {
 /// The tracer's books.
 #[derive(Default)]
 struct Book {
+    /// The thread whose calls are written down: what brkmap's helper does meanwhile is another matter.
+    main: i32,
     phases: Phases,
     phase: String,
     /// Calls that a thread has entered and not left.
@@ -183,7 +185,7 @@ impl Book {
             }
             EXIT => {
                 let Some((number, arguments)) = self.open.remove(&tid) else { return };
-                if let Some(name) = name(number) {
+                if let Some(name) = name(number).filter(|_| tid == self.main) {
                     let call = Call { name, arguments, result: stop.words[0] as i64 };
                     self.phases.entry(self.phase.clone()).or_default().push(call);
                 }
@@ -202,7 +204,7 @@ pub(super) fn follow(pid: i32) -> io::Result<(i32, Phases)> {
     let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_EXITKILL;
     request(libc::PTRACE_SETOPTIONS, pid, options as usize)?;
     request(libc::PTRACE_SYSCALL, pid, 0)?;
-    let mut book = Book { phase: "start".to_owned(), ..Book::default() };
+    let mut book = Book { main: pid, phase: "start".to_owned(), ..Book::default() };
     loop {
         let (tid, status) = wait(-1)?;
         if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
