@@ -134,7 +134,7 @@ pub(crate) fn summary(trials: &[Trial], took: Duration, style: Style) -> String 
     let figures: usize = trials.iter().map(|trial| trial.notes.expectations.len()).sum();
     let dot = style.dot();
     format!(
-        "\n{} claims in {:.1} s, {figures} figures asserted: {} as told{dot}{} told otherwise{dot}{} not on this \
+        "\n{} claims in {:.1} s, {figures} figures asserted\n{} as told{dot}{} told otherwise{dot}{} not on this \
          machine{dot}{} failed\n",
         trials.len(),
         took.as_secs_f64(),
