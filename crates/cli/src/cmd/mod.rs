@@ -1,10 +1,12 @@
 //! One file per verb.
 
+mod compare;
 mod completions;
 mod inspect;
 mod lab;
 mod lib_path;
 mod maps;
+mod metrics;
 mod run;
 mod target;
 mod use_;
@@ -40,6 +42,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Lab(arguments) => lab::run(&arguments),
         Verb::LabSubject(arguments) => lab::subject(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),
