@@ -119,7 +119,7 @@ fn hole(bench: &Bench, notes: &mut Notes) -> Judged {
 fn pinned(bench: &Bench, notes: &mut Notes) -> Judged {
     notes.did("40,000 blocks of 1 KiB, filled; freed all but the last, which lies at the top; waited; malloc_trim");
     let runs = frees(bench, notes, ALL_BUT_TOP)?;
-    expect(notes, &runs, 38, 2)?;
+    expect(notes, &runs, 38, 4)?;
     Ok(Verdict::AsTold)
 }
 
@@ -210,7 +210,7 @@ fn large(bench: &Bench, notes: &mut Notes) -> Judged {
         ));
         // The kernel sums VmRSS up lazily, so a step may show one free late.
         notes.within(format!("{name}: frees after which VmRSS was lower"), steps, 38..=40);
-        notes.within(format!("{name}: MiB given back"), (full - empty) >> 20, 39..=41);
+        notes.within(format!("{name}: MiB given back"), (full - empty) >> 20, 38..=41);
     }
     Ok(Verdict::AsTold)
 }
@@ -245,7 +245,7 @@ fn dontneed(bench: &Bench, notes: &mut Notes) -> Judged {
     }
     notes.saw(format!("first byte afterwards: {} (it was 1)", ran.get("byte")?));
     notes.within("MiB at first", full >> 20, 16..=17);
-    notes.within("KiB afterwards", after >> 10, 0..=256);
+    notes.within("KiB afterwards", after >> 10, 0..=1024);
     notes.equals("what is read afterwards", ran.get("byte")?, 0);
     Ok(Verdict::AsTold)
 }

@@ -195,8 +195,8 @@ fn headers(bench: &Bench, notes: &mut Notes) -> Judged {
                 glibc.get("rss")? / 1024,
                 brkmap.get("rss")? / 1024
             ));
-            notes.within("glibc: KiB of memory for 10,000 of 64", glibc.get("rss")? / 1024, 760..=860);
-            notes.within("brkmap: KiB of memory for 10,000 of 64", brkmap.get("rss")? / 1024, 620..=720);
+            notes.within("glibc: KiB of memory for 10,000 of 64", glibc.get("rss")? / 1024, 700..=1000);
+            notes.within("brkmap: KiB of memory for 10,000 of 64", brkmap.get("rss")? / 1024, 600..=760);
         }
     }
     Ok(Verdict::AsTold)

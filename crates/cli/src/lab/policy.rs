@@ -132,7 +132,7 @@ fn batch(bench: &Bench, notes: &mut Notes) -> Judged {
         let grown = ran.get("grown")?;
         let Some(calls) = ran.phase("take") else {
             notes.saw(format!("{:<7} the break moved by {} KiB in all", malloc.name(), grown / 1024));
-            notes.within(format!("{}: KiB the break moved by", malloc.name()), grown / 1024, 625..=2048);
+            notes.within(format!("{}: KiB the break moved by", malloc.name()), grown / 1024, 256..=2048);
             continue;
         };
         let moves = calls.iter().filter(|call| call.moves_break() && call.succeeded()).count() as u64;
