@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod calls;
 mod compare;
 mod completions;
 mod inspect;
@@ -7,7 +8,9 @@ mod lab;
 mod lib_path;
 mod maps;
 mod metrics;
+mod page;
 mod run;
+mod syscalls;
 mod target;
 mod use_;
 
@@ -42,6 +45,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Lab(arguments) => lab::run(&arguments),
         Verb::LabSubject(arguments) => lab::subject(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Syscalls(arguments) => syscalls::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
