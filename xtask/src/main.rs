@@ -11,6 +11,7 @@
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
+//! cargo xtask tour [COMMAND]                 the pages that show what commands print, made anew (docs/TOUR.md, …)
 //! cargo xtask install --prefix DIR [--destdir DIR]
 //!                                            library, header, pkg-config and CMake files, command
 //! ```
@@ -41,6 +42,7 @@ mod report;
 mod rust_checks;
 mod symbols;
 mod tools;
+mod tour;
 
 use context::Context;
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask bench [ARGS…]
        cargo xtask golden
        cargo xtask archive [--out DIR]
+       cargo xtask tour [COMMAND]
        cargo xtask install --prefix DIR [--destdir DIR]";
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Some("archive") => archive::task(&rest),
         Some("golden") => with_context(&rest, golden::write),
         Some("install") => install::task(&rest),
+        Some("tour") => tour::task(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -7,7 +7,7 @@
 //!             ├───► look ──► collect, heap                     (facts of a process that was not started by us)
 //!             └───► probe, demo ──► children of our own        (what is allowed here; programs that are ill)
 //! ```
-//! What is unsafe lives in `os` and `trace`. `proc`, `heap`, `model` and `view` are pure.
+//! What is unsafe lives in `os`, `trace` and, for what its subjects do to their own memory, `lab`. `proc`, `heap`, `model` and `view` are pure.
 
 mod chunked;
 mod cli;
@@ -19,6 +19,7 @@ mod demo;
 mod elf;
 mod embed;
 mod heap;
+mod lab;
 mod look;
 mod machine;
 mod model;

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod inspect;
+pub(crate) mod lab;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 pub(crate) mod run;
@@ -36,6 +37,11 @@ pub(crate) enum Verb {
     Run(run::Arguments),
     /// Look at a running process on any malloc: where its memory is, and what to do; it is not stopped or touched
     Inspect(inspect::Arguments),
+    /// Try what is said about brk, mmap and malloc on this machine
+    Lab(lab::Arguments),
+    /// A process of the lab that is looked at
+    #[command(hide = true)]
+    LabSubject(lab::Subject),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
     /// Show the system calls for memory of a program or a running process: what, how much, and from where in the program

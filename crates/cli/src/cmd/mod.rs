@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod inspect;
+mod lab;
 mod lib_path;
 mod man;
 mod maps;
@@ -46,6 +47,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
+        Verb::Lab(arguments) => lab::run(&arguments),
+        Verb::LabSubject(arguments) => lab::subject(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
         Verb::Syscalls(arguments) => syscalls::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod html;
 pub(crate) mod inspect;
 pub(crate) mod json;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod maps;
 pub(crate) mod metrics;

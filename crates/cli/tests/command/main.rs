@@ -9,6 +9,7 @@ mod flow;
 mod help;
 mod html;
 mod inspect;
+mod lab;
 mod metrics;
 mod named;
 mod policy;
