@@ -3,6 +3,7 @@
 pub(crate) mod inspect;
 pub(crate) mod maps;
 pub(crate) mod run;
+pub(crate) mod top;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Inspect(inspect::Arguments),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Watch running processes: resident, live, returnable, pinned memory, growth and a verdict for each
+    Top(top::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

@@ -6,6 +6,7 @@ mod lib_path;
 mod maps;
 mod run;
 mod target;
+mod top;
 mod use_;
 
 use crate::cli::{TOOL_FAILURE, Verb};
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Top(arguments) => top::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

@@ -41,6 +41,12 @@ pub(super) fn find(target: &str) -> Result<i32, Failure> {
     choose(target, all)
 }
 
+/// All processes of a name, but this one.
+pub(super) fn all_called(name: &str) -> Vec<i32> {
+    let own = std::process::id() as i32;
+    candidates().filter(|candidate| candidate.is_called(name) && candidate.pid != own).map(|c| c.pid).collect()
+}
+
 fn choose(name: &str, all: Vec<Candidate>) -> Result<i32, Failure> {
     let mut fitting: Vec<Candidate> = all.into_iter().filter(|candidate| candidate.is_called(name)).collect();
     match fitting.as_slice() {

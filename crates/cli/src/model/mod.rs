@@ -16,6 +16,7 @@ pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod snapshot;
 pub(crate) mod spans;
+pub(crate) mod top;
 pub(crate) mod verdict;
 pub(crate) mod waterfall;
 pub(crate) mod xray;

@@ -7,6 +7,7 @@ mod policy;
 pub(crate) mod style;
 pub(crate) mod svg;
 pub(crate) mod text;
+pub(crate) mod top;
 
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
