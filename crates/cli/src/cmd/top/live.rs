@@ -2,8 +2,9 @@
 
 use super::terminal::{self, Screen};
 use super::worker::{Looked, Outcome, Worker};
-use super::{Failure, Scope, board, detail, enter, refresh};
+use super::{Failure, Scope, board, enter, refresh};
 use crate::cli::top::Arguments;
+use crate::heap::occupancy::Detail;
 use crate::model::top::board::{Board, Identity};
 use crate::model::top::schedule::{self, Pace, Wanted};
 use crate::model::top::ui::{Action, Page, Ui};
@@ -30,8 +31,8 @@ struct Live {
     begin: Instant,
     refreshed: f64,
     pace: Pace,
-    /// Whom the worker looks at.
-    busy: Option<Identity>,
+    /// Whom the worker looks at, and how closely.
+    busy: Option<(Identity, Detail)>,
     /// What is known of the process whose page is open.
     opened: Option<Opened>,
 }
@@ -128,8 +129,8 @@ impl Live {
             Err(TryRecvError::Empty) => return Ok(false),
             Err(TryRecvError::Disconnected) => return Err(Failure::tool("the thread that looks at processes ended")),
         };
-        self.busy = None;
-        self.pace = Pace::after(looked.at, looked.took.as_secs_f64());
+        let order = self.busy.take();
+        self.pace = Pace::after(looked.at - looked.took.as_secs_f64(), looked.at, looked.cost.as_secs_f64());
         let mut looked = looked;
         let heat = match &mut looked.outcome {
             Outcome::Seen(seen) => seen.heat.take(),
@@ -139,6 +140,12 @@ impl Live {
             && self.open() == Some(id)
         {
             self.opened = Some(Opened { inspection, heat });
+            // It was under way when the page was opened, and the page wants more.
+            if order == Some((id, Detail::Sums))
+                && let Some(entry) = self.board.get_mut(id)
+            {
+                entry.looked = None;
+            }
         }
         Ok(true)
     }
@@ -154,7 +161,9 @@ impl Live {
     /// Sends the worker to the next process, if one is due and there is time.
     fn order(&mut self) -> Result<(), Failure> {
         let now = self.now();
-        if self.busy.is_some() || self.ui.paused || !self.pace.allows(now) {
+        // Who opens a page waits for it.
+        let is_awaited = self.open().and_then(|id| self.board.get(id)).is_some_and(|entry| entry.looked.is_none());
+        if self.busy.is_some() || !is_awaited && (self.ui.paused || !self.pace.allows(now)) {
             return Ok(());
         }
         let rows = self.ui.rows(&self.board);
@@ -162,8 +171,9 @@ impl Live {
         let visible = self.ui.selected.into_iter().chain(visible).collect();
         let wanted = Wanted { open: self.open(), visible, all: self.ui.order.column.needs_look() };
         let Some(id) = schedule::next(&self.board, &wanted, now, self.interval()) else { return Ok(()) };
-        self.busy = Some(id);
-        let sent = self.worker.order(id, detail(wanted.open == Some(id)));
+        let detail = if wanted.open == Some(id) { Detail::OsPages } else { Detail::Sums };
+        self.busy = Some((id, detail));
+        let sent = self.worker.order(id, detail);
         sent.map_err(|_| Failure::tool("the thread that looks at processes ended"))
     }
 

@@ -8,7 +8,6 @@ mod worker;
 
 use super::Failure;
 use crate::cli::top::Arguments;
-use crate::heap::occupancy::Detail;
 use crate::model::top::board::{Board, Identity, Summary, Trouble};
 use crate::view::inspect::Inspection;
 use crate::view::style::{Style, locale_is_ascii, wants_color};
@@ -58,7 +57,7 @@ fn refresh(board: &mut Board, scope: &Scope, at: f64) {
 
 /// Enters what a look brought; returns the whole of it.
 fn enter(board: &mut Board, looked: Looked) -> Option<(Identity, Inspection)> {
-    let Looked { id, at, took, outcome } = looked;
+    let Looked { id, at, took, outcome, .. } = looked;
     let entry = board.get_mut(id)?;
     entry.looked = Some(at);
     match outcome {
@@ -83,9 +82,4 @@ fn enter(board: &mut Board, looked: Looked) -> Option<(Identity, Inspection)> {
             None
         }
     }
-}
-
-/// How closely to look at a process.
-fn detail(is_open: bool) -> Detail {
-    if is_open { Detail::OsPages } else { Detail::Sums }
 }

@@ -1,9 +1,10 @@
 //! One table or document, for pipes.
 
 use super::worker::{self, Looked};
-use super::{Failure, Scope, board, detail, enter, refresh, style};
+use super::{Failure, Scope, board, enter, refresh, style};
 use crate::cli::top::Arguments;
 use crate::collect::Collector;
+use crate::heap::occupancy::Detail;
 use crate::model::top::board::{Board, Entry, Identity, Trouble};
 use crate::model::top::order::Order;
 use crate::view::top::{Head, json, table};
@@ -30,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, scope: &Scope) -> Result<u8, Failure> {
                 return;
             }
             if board.get(id).is_some_and(|entry| entry.trouble.is_none()) {
-                let looked: Looked = worker::take(id, detail(false), &mut collector, begin);
+                let looked: Looked = worker::take(id, Detail::Sums, &mut collector, begin);
                 enter(board, looked);
             }
         }

@@ -7,6 +7,7 @@ use crate::model::heat::Heat;
 use crate::model::spans::spans;
 use crate::model::top::board::Identity;
 use crate::model::xray::Xray;
+use crate::os;
 use std::sync::mpsc::{Receiver, SendError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(super) struct Looked {
     /// When it ended, in seconds.
     pub(super) at: f64,
     pub(super) took: Duration,
+    /// Of that, the time that it had a processor.
+    pub(super) cost: Duration,
     pub(super) outcome: Outcome,
 }
 
@@ -40,6 +43,8 @@ pub(super) struct Seen {
 /// Takes a look; `begin` is when time began.
 pub(super) fn take(id: Identity, detail: Detail, collector: &mut Collector, begin: Instant) -> Looked {
     let start = Instant::now();
+    let cost = || os::clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default();
+    let before = cost();
     collector.detail = detail;
     let outcome = match look::look(id.pid, collector) {
         // The number may have been given to another process meanwhile.
@@ -52,7 +57,8 @@ pub(super) fn take(id: Identity, detail: Detail, collector: &mut Collector, begi
         Err(Refusal::Denied(why)) => Outcome::Denied(why),
         Err(Refusal::Unreadable(why)) => Outcome::Unreadable(why),
     };
-    Looked { id, at: begin.elapsed().as_secs_f64(), took: start.elapsed(), outcome }
+    let cost = cost().saturating_sub(before);
+    Looked { id, at: begin.elapsed().as_secs_f64(), took: start.elapsed(), cost, outcome }
 }
 
 /// The thread that looks.

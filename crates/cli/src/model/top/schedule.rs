@@ -8,22 +8,21 @@ const SHARE: f64 = 4.0;
 /// Seconds between two looks, however short they are.
 const BREATH: f64 = 0.02;
 
-/// When the last look was, and what it took.
+/// When the last look was, and what it cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
-    ended: f64,
-    took: f64,
+    next: f64,
 }
 
 impl Pace {
-    /// After a look that ended at `at`.
-    pub(crate) fn after(at: f64, took: f64) -> Pace {
-        Pace { ended: at, took }
+    /// After a look from `began` to `ended` that had a processor for `cost` seconds.
+    pub(crate) fn after(began: f64, ended: f64, cost: f64) -> Pace {
+        Pace { next: (began + cost * SHARE).max(ended + BREATH) }
     }
 
     /// Whether there may be another one.
     pub(crate) fn allows(&self, now: f64) -> bool {
-        now - self.ended >= (self.took * (SHARE - 1.0)).max(BREATH) || self.took == 0.0
+        now >= self.next
     }
 }
 
@@ -73,10 +72,12 @@ mod tests {
     #[test]
     fn looks_leave_three_quarters_of_the_time() {
         assert!(Pace::default().allows(0.0));
-        let pace = Pace::after(10.0, 1.0);
+        let pace = Pace::after(9.0, 10.0, 1.0);
         assert!(!pace.allows(12.9) && pace.allows(13.0));
-        let quick = Pace::after(10.0, 0.0001);
+        let quick = Pace::after(10.0, 10.0001, 0.0001);
         assert!(!quick.allows(10.01) && quick.allows(10.03));
+        let starved = Pace::after(0.0, 10.0, 1.0);
+        assert!(starved.allows(10.03), "what counts is the time that it had a processor");
     }
 
     #[test]

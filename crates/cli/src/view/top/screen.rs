@@ -167,7 +167,7 @@ fn footer(ui: &Ui, width: usize, style: Style) -> Line<'static> {
             ("Enter", "Page"),
             ("F10", "Quit"),
         ],
-        Page::Sort(_) => &[("Up Down", ""), ("Enter", "Sort"), ("Esc", "Back"), ("F10", "Quit")],
+        Page::Sort(_) => &[("Up Down", "Choose"), ("Enter", "Sort"), ("Esc", "Back"), ("F10", "Quit")],
         Page::Detail(..) | Page::Help(_) if more > 0 => {
             &[("Up Down PgUp PgDn", "Scroll"), ("Esc", "Back"), ("F10", "Quit")]
         }
@@ -176,7 +176,9 @@ fn footer(ui: &Ui, width: usize, style: Style) -> Line<'static> {
     let mut spans = Vec::new();
     for (key, word) in keys {
         spans.push(painted(Ink::Bold, *key, style));
-        spans.push(reversed(format!("{word} ")));
+        // As in htop, a function key and its word stand together.
+        let space = if key.starts_with('F') { "" } else { " " };
+        spans.push(reversed(format!("{space}{word} ")));
         spans.push(Span::raw(" "));
     }
     let mut rest = format!("+- {pace}");
