@@ -3,11 +3,14 @@
 mod facts;
 mod flow;
 mod inspect;
+mod maps;
 mod named;
 mod policy;
 mod reasons;
 mod targets;
 mod terminal;
+mod tmux;
+mod top;
 
 use serde_json::Value;
 use std::path::Path;

@@ -130,8 +130,44 @@ pub(super) fn key(event: KeyEvent) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
-    /// Run by `top_restores_the_terminal_in_a_panic` of the tests of the built command, on a terminal of its own.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let tmux = |arguments: &[&str]| {
+            let mut command = Command::new("tmux");
+            command.arg("-S").arg(folder.path().join("socket")).args(arguments);
+            let output = command.output().expect("the tool `tmux` is needed (package tmux)");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let own = std::env::current_exe().unwrap();
+        let test = format!(
+            "echo before; {} --exact --ignored --nocapture cmd::top::terminal::tests::panics_on_the_screen; \
+             stty -a | grep -o -- '[-]*icanon'; echo after; sleep 60",
+            own.display()
+        );
+        tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "50", &test]);
+        let begin = std::time::Instant::now();
+        let mut seen_live = false;
+        let screen = loop {
+            let screen = tmux(&["capture-pane", "-p"]);
+            seen_live |= screen.contains("the live screen");
+            if screen.contains("after") || begin.elapsed() > Duration::from_secs(60) {
+                break screen;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let state = tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]);
+        tmux(&["kill-server"]);
+        assert!(seen_live, "{screen}");
+        for part in ["before", "on purpose", "\nicanon", "after"] {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
+        assert_eq!(state.trim(), "0 1", "{screen}");
+    }
+
+    /// Run by the test above on a terminal of its own.
     #[test]
     #[ignore = "needs a terminal; another test runs it there"]
     fn panics_on_the_screen() {

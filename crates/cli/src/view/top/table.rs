@@ -79,12 +79,15 @@ pub(super) fn figures(entry: &Entry) -> String {
     line
 }
 
-/// The command, indented in a tree; control characters are escaped.
+/// The command without the folder of its program, indented in a tree; control characters become spaces.
 pub(super) fn command(entry: &Entry, depth: usize, ascii: bool) -> String {
     let branch = if ascii { "`- " } else { "└─ " };
     let indent = if depth > 0 { "  ".repeat(depth.min(20) - 1) + branch } else { String::new() };
     let text: String = entry.command.chars().flat_map(|c| if c.is_control() { ' '.into() } else { Some(c) }).collect();
-    indent + &text
+    let program = text.split(' ').next().unwrap_or_default();
+    let folder =
+        if program.starts_with('/') || program.starts_with('.') { program.rfind('/').map(|at| at + 1) } else { None };
+    indent + &text[folder.unwrap_or(0)..]
 }
 
 /// A table for pipes: what is known at this moment, nothing cut unless there is a width.
@@ -129,8 +132,8 @@ brkmap top   3 processes: 1 looked at, 1 denied, 1 gone
 RSS 401M  live 100M  returnable 3.0G  pinned 50.0M  growth -12.0M/min
 
      PID   RSSv   LIVE RETURN PINNED GROWTH/m MALLOC     VERDICT    COMMAND
-       7   400M   100M   3.0G  50.0M   -12.0M glibc+jema fragmented /usr/bin/program-7  [2J
- 4194303   1.0M      -      -      -        0 -          denied     /usr/bin/program-4194303  [2J
+       7   400M   100M   3.0G  50.0M   -12.0M glibc+jema fragmented program-7  [2J
+ 4194303   1.0M      -      -      -        0 -          denied     program-4194303  [2J
       99      0      -      -      -        - -          gone
 ";
         assert_eq!(text, expected);
