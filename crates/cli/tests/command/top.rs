@@ -248,13 +248,13 @@ fn it_can_be_stopped_and_gone_on_with() {
 
 #[test]
 fn a_refresh_costs_a_bounded_share_of_a_processor() {
-    let targets: Vec<Target> = (0..3).map(|_| Target::sick("healthy")).collect();
+    let targets: Vec<Target> = (0..3).map(|_| pins()).collect();
     let pids: Vec<String> = targets.iter().map(Target::pid).collect();
     let tmux = Tmux::new(80, 24);
     let file = tmux.file("pid");
     let inner = format!("echo $$ > {}; exec {BRKMAP} top -d 0.1 {}", file.display(), pids.join(" "));
     tmux.command(&format!("sh -c '{inner}'"));
-    tmux.waits("three verdicts", |screen| screen.matches(" fine ").count() == 3);
+    tmux.waits("three verdicts", |screen| screen.matches("fragmented").count() == 3);
     let pid = std::fs::read_to_string(&file).unwrap();
     let ticks = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
@@ -266,7 +266,7 @@ fn a_refresh_costs_a_bounded_share_of_a_processor() {
     let (before, start) = (ticks(), Instant::now());
     std::thread::sleep(Duration::from_secs(6));
     let share = (ticks() - before) as f64 / 100.0 / start.elapsed().as_secs_f64();
-    assert!(share > 0.0 && share < 0.45, "{share}: looks a quarter, refreshes and drawing the rest");
+    assert!(share > 0.0 && share < 0.3, "{share}: looks a tenth, refreshes and drawing the rest");
 }
 
 fn once(arguments: &[&str]) -> Value {

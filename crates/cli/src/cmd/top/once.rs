@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, scope: &Scope) -> Result<u8, Failure> {
     let mut collector = Collector::default();
     let mut ids: Vec<(u64, Identity)> = board.entries().filter(|e| e.gone.is_none()).map(|e| (e.rss, e.id)).collect();
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    let is_patient = !matches!(scope, Scope::All);
+    let is_patient = matches!(scope, Scope::Some(_));
     let mut pass = |board: &mut Board, patience: Duration| {
         for &(_, id) in &ids {
             if !is_patient && begin.elapsed() > patience {

@@ -14,7 +14,7 @@ const SAMPLES: usize = 64;
 const WINDOW: f64 = 60.0;
 const LEAST: f64 = 0.25;
 /// Seconds for which a process stays on the screen after its end, unless it was asked for by its number.
-const MOURNING: f64 = 10.0;
+const MOURNING: f64 = 5.0;
 
 /// A process that no other can be taken for: its number and when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

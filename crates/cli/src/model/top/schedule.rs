@@ -4,7 +4,7 @@
 use super::board::{Board, Entry, Identity};
 
 /// Looks may take up one part in so many of the time.
-const SHARE: f64 = 4.0;
+const SHARE: f64 = 10.0;
 /// Seconds between two looks, however short they are.
 const BREATH: f64 = 0.02;
 
@@ -70,10 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn looks_leave_three_quarters_of_the_time() {
+    fn looks_leave_nine_tenths_of_the_time() {
         assert!(Pace::default().allows(0.0));
         let pace = Pace::after(9.0, 10.0, 1.0);
-        assert!(!pace.allows(12.9) && pace.allows(13.0));
+        assert!(!pace.allows(18.9) && pace.allows(19.0));
         let quick = Pace::after(10.0, 10.0001, 0.0001);
         assert!(!quick.allows(10.01) && quick.allows(10.03));
         let starved = Pace::after(0.0, 10.0, 1.0);

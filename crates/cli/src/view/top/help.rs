@@ -32,9 +32,9 @@ pub(super) const LINES: [&str; 35] = [
     "",
     "RSS of all processes is read at each refresh. A full look reads a whole",
     "heap: it is taken of processes on the screen and of tagged ones, one at a",
-    "time, and all looks together take no more than a quarter of a processor.",
+    "time, and all looks together take no more than a tenth of a processor.",
     "Nothing is stopped, signalled or written.",
     "",
     "A process of another user is `denied`: its page says what to do.",
-    "Processes that ended stay for ten seconds, tagged ones and those named on the command line for good.",
+    "Processes that ended stay for five seconds, tagged ones and those named on the command line for good.",
 ];

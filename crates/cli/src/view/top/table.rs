@@ -45,6 +45,7 @@ pub(super) fn header(order: &Order, ascii: bool) -> String {
 fn malloc(text: &str) -> String {
     match text {
         text if text.starts_with("brkmap") => "brkmap".to_owned(),
+        "its own malloc" => "own".to_owned(),
         text if text.contains(", and ") => text.replacen(", and ", "+", 1).chars().take(10).collect(),
         text => text.chars().take(10).collect(),
     }
