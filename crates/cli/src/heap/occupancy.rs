@@ -1,7 +1,7 @@
 //! Live bytes of each OS page of a heap, and the sizes of block that keep OS pages which are not full. Filled by the walks,
 //! if they are asked for it.
 //!
-//! Invariant `[bounded]`: what a hostile heap claims costs at most [`MOST_TILES`] tiles.
+//! Whatever a hostile heap claims costs at most [`MOST_TILES`] tiles.
 
 use crate::proc::residency::OS_PAGE;
 use std::collections::BTreeMap;
