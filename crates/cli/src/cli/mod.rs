@@ -1,7 +1,9 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod compare;
 pub(crate) mod inspect;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 pub(crate) mod run;
 pub(crate) mod top;
 
@@ -33,6 +35,10 @@ pub(crate) enum Verb {
     Maps(maps::Arguments),
     /// Watch running processes: resident, live, returnable, pinned memory, growth and a verdict for each
     Top(top::Arguments),
+    /// Run a program on several mallocs and settings, and say which is best for it
+    Compare(compare::Arguments),
+    /// Figures of running processes for Prometheus, as a file or over HTTP; they are not stopped or touched
+    Metrics(metrics::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

@@ -1,8 +1,10 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
+pub(crate) mod compare;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 mod policy;
 pub(crate) mod style;
 pub(crate) mod svg;

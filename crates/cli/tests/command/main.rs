@@ -1,9 +1,11 @@
 //! The built command on real programs.
 
+mod compare;
 mod facts;
 mod flow;
 mod inspect;
 mod maps;
+mod metrics;
 mod named;
 mod policy;
 mod reasons;

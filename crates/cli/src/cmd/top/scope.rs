@@ -39,7 +39,7 @@ impl Scope {
         for name in &arguments.targets {
             match name.parse::<i32>() {
                 Ok(pid) => pids.push(pid),
-                Err(_) => pids.extend(target::all_called(name)),
+                Err(_) => pids.extend(target::all_called(name)?),
             }
         }
         pids.dedup();
