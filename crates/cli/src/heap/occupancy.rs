@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn classes_cover_all_sizes_in_order() {
         let mut last = 0;
-        for size in (16..4096).step_by(16).chain([8192, 1 << 20, 1 << 40, u64::MAX & !15]) {
+        for size in (16..4096).step_by(16).chain([8192, 1 << 20, 1 << 40, !15]) {
             let (from, to) = sizes(class(size));
             assert!((from..=to).contains(&size) && from >= last, "{size}: {from} to {to}");
             last = from;

@@ -296,7 +296,7 @@ fn through_a_pipe_it_is_one_table_or_document() {
     let states: Vec<&str> = processes.iter().map(|process| process["state"].as_str().unwrap()).collect();
     assert_eq!(states.iter().filter(|state| **state == "looked_at").count(), 2, "{document:#}");
     assert_eq!(states.iter().filter(|state| **state == "gone").count(), 1);
-    let one = processes.iter().find(|process| process["pid"].to_string() == first).unwrap();
+    let one = processes.iter().find(|process| process["pid"].as_u64() == first.parse().ok()).unwrap();
     assert_eq!(one["verdict"]["class"], "fragmented");
     // The same as inspect says of a process that stands still.
     let inspected = target.inspect(&[]);
@@ -322,7 +322,7 @@ fn all_processes_are_there_without_being_named() {
     let target = pins();
     let document = once(&[]);
     let processes = document["processes"].as_array().unwrap();
-    assert!(processes.iter().any(|process| process["pid"].to_string() == target.pid()));
+    assert!(processes.iter().any(|process| process["pid"].as_u64() == target.pid().parse().ok()));
     assert!(processes.iter().all(|process| process["rss_bytes"].as_u64().unwrap() > 0));
     assert_eq!(document["sums"]["processes"], processes.len());
 }
