@@ -33,8 +33,11 @@ const CHECKS: &[(&str, &[&str])] = &[
             "brkmap-models",
             "--exclude",
             "brkmap-core",
+            "--exclude",
+            "brkmap-cli",
         ],
     ),
+    ("command", &["test", "--locked", "--profile", "proof", "-p", "brkmap-cli"]),
     ("core", &["test", "--locked", "--profile", "proof", "-p", "brkmap-core"]),
     ("models", &["test", "--locked", "--profile", "proof", "-p", "brkmap-models"]),
 ];

@@ -5,11 +5,12 @@ use crate::heap::occupancy::Detail;
 use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
 use crate::os;
+use crate::proc::residency::OS_PAGE;
 use crate::proc::{smaps, stat, status};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
@@ -67,12 +68,21 @@ impl Memory for ProcessMemory {
     }
 }
 
+/// Device, number and time of a file: by these it is the same.
+type FileKey = (u64, u64, i64);
+
+fn file_key(file: &File) -> Option<FileKey> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.mtime()))
+}
+
 /// Remembers executables that were already inspected: a build runs the same compiler thousands of times.
 #[derive(Default)]
 pub(crate) struct Collector {
     /// How closely heaps are looked at.
     pub(crate) detail: Detail,
-    executables: HashMap<(u64, u64, i64), Option<Executable>>,
+    executables: HashMap<FileKey, Option<Executable>>,
+    libcs: HashMap<FileKey, Option<u16>>,
 }
 
 pub(crate) fn text(pid: i32, file: &str) -> io::Result<String> {
@@ -84,6 +94,27 @@ pub(crate) fn status(tid: i32) -> io::Result<status::Status> {
     text(tid, "status").map(|text| status::parse(&text))
 }
 
+/// Follows the size of a process at the price of one system call for each look: the file stays open.
+#[derive(Default)]
+pub(crate) struct MemorySize {
+    file: Option<File>,
+}
+
+impl MemorySize {
+    /// Resident bytes, and bytes of private writable memory with the stack. `None` if it is gone or has no memory.
+    pub(crate) fn read(&mut self, pid: i32) -> Option<(u64, u64)> {
+        if self.file.is_none() {
+            self.file = File::open(format!("/proc/{pid}/statm")).ok();
+        }
+        let mut buffer = [0; 128];
+        let read = self.file.as_ref()?.read_at(&mut buffer, 0).ok()?;
+        let text = std::str::from_utf8(&buffer[..read]).ok()?;
+        let mut pages = text.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (resident, data) = (pages.nth(1)?, pages.nth(3)?);
+        (resident > 0).then_some((resident * OS_PAGE, data * OS_PAGE))
+    }
+}
+
 impl Collector {
     /// One that looks so closely at heaps.
     pub(crate) fn with(detail: Detail) -> Collector {
@@ -93,9 +124,19 @@ impl Collector {
     /// Facts of the file that a process runs.
     pub(crate) fn executable(&mut self, tid: i32) -> Option<Executable> {
         let file = File::open(format!("/proc/{tid}/exe")).ok()?;
-        let metadata = file.metadata().ok()?;
-        let key = (metadata.dev(), metadata.ino(), metadata.mtime());
+        let key = file_key(&file)?;
         self.executables.entry(key).or_insert_with(|| elf::inspect(file).ok()).clone()
+    }
+
+    /// Minor version of a glibc by its file. To search it takes a while, in which the process goes on.
+    pub(crate) fn libc_version(&mut self, path: &str) -> Option<u16> {
+        let mut file = File::open(path).ok()?;
+        let read = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).ok().and_then(|_| heap::glibc::version(&bytes))
+        };
+        let key = file_key(&file)?;
+        *self.libcs.entry(key).or_insert_with(|| read(&mut file))
     }
 
     /// Whether a process runs a debugger or another tracer.

@@ -80,7 +80,7 @@ fn attempt(pid: i32, collector: &mut Collector) -> Result<Look, Refusal> {
     check_access(pid, &memory, &snapshot.mappings)?;
     let residency = residency(pid, &snapshot.mappings)
         .map_err(|error| Refusal::Unreadable(format!("the page table of process {pid} cannot be read: {error}")))?;
-    let version = libc_version(pid, &snapshot.mappings);
+    let version = libc_version(pid, &snapshot.mappings, collector);
     let glibc = glibc::read_closely(&memory, &snapshot.mappings, &residency, version, collector.detail);
     let claims = claims(&snapshot, glibc.as_ref());
     let mut runtimes = kind::of_files(&snapshot.mappings, snapshot.executable.as_ref());
@@ -205,10 +205,9 @@ fn read_entries(file: &File, mapping: &Mapping, residency: &mut Residency) -> io
 }
 
 /// Minor version of the libc that a process maps, by its file.
-fn libc_version(pid: i32, mappings: &[Mapping]) -> Option<u16> {
+fn libc_version(pid: i32, mappings: &[Mapping], collector: &mut Collector) -> Option<u16> {
     let libc = mappings.iter().find(|mapping| glibc::is_glibc(mapping))?;
-    let file = fs::read(format!("/proc/{pid}/root{}", libc.name)).ok()?;
-    glibc::version(&file)
+    collector.libc_version(&format!("/proc/{pid}/root{}", libc.name))
 }
 
 /// Everything that malloc has, sorted.

@@ -5,6 +5,7 @@ pub(crate) mod inspect;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 pub(crate) mod run;
+pub(crate) mod syscalls;
 pub(crate) mod top;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -35,6 +36,8 @@ pub(crate) enum Verb {
     Maps(maps::Arguments),
     /// Watch running processes: resident, live, returnable, pinned memory, growth and a verdict for each
     Top(top::Arguments),
+    /// Show the system calls for memory of a program or a running process: what, how much, and from where in the program
+    Syscalls(syscalls::Arguments),
     /// Run a program on several mallocs and settings, and say which is best for it
     Compare(compare::Arguments),
     /// Figures of running processes for Prometheus, as a file or over HTTP; they are not stopped or touched

@@ -5,6 +5,9 @@ pub(crate) mod glibc;
 pub(crate) mod occupancy;
 pub(crate) mod runtime;
 
+#[cfg(test)]
+pub(crate) mod image;
+
 use brkmap_wire::{Counter, Move};
 use occupancy::Occupancy;
 use std::io;

@@ -1,5 +1,6 @@
 //! What stays of a process after its end: the snapshot reduced to what the report says.
 
+use super::depth::Depth;
 use super::in_force::{self, InForce, Wanted};
 use super::policy::Policy;
 use super::snapshot::{Moment, Snapshot};
@@ -51,7 +52,8 @@ impl Engine {
         self.counters.get(counter as usize).copied().unwrap_or(0)
     }
 
-    fn of(snapshot: &Snapshot) -> Option<Engine> {
+    /// Sums over the engines of a process that were in use.
+    pub(crate) fn of(snapshot: &Snapshot) -> Option<Engine> {
         let used: Vec<_> = snapshot.heaps.iter().filter(|heap| heap.has_served()).collect();
         let counter = |index: usize| used.iter().filter_map(|heap| heap.counters.get(index)).sum();
         (!used.is_empty()).then(|| Engine {
@@ -64,7 +66,7 @@ impl Engine {
 }
 
 /// One process in the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) ppid: i32,
@@ -87,6 +89,8 @@ pub(crate) struct Process {
     pub(crate) lost_privilege: bool,
     pub(crate) stat: Stat,
     pub(crate) earlier: Vec<EarlierProgram>,
+    /// How it went over time, and the full looks at it.
+    pub(crate) depth: Depth,
 }
 
 /// A command line longer than this is cut: a linker's can have a megabyte.
@@ -121,6 +125,7 @@ impl Process {
             lost_privilege: moment == Moment::AtExit && lost_privilege(snapshot),
             stat: snapshot.stat,
             earlier: Vec::new(),
+            depth: Depth::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One sentence about a process' memory at its last moment.
 
+use super::diagnosis::Diagnosis;
 use super::in_force::InForce;
+use super::process::Process;
 use super::waterfall::{Kind, Waterfall};
 
 /// What dominates.
@@ -123,6 +125,41 @@ pub(crate) fn judge(waterfall: &Waterfall, in_force: &InForce) -> Verdict {
         Class::Mixed => format!("mixed: {} at the end, no reason reaches a quarter", mib(rss)),
     };
     Verdict { class, text }
+}
+
+/// The judgement that a report of a process opens with: of its last moment, by brkmap's own books where brkmap served it, else
+/// by the full look.
+pub(crate) enum Judgement<'a> {
+    Plain(Verdict),
+    Deep(&'a Diagnosis),
+}
+
+impl<'a> Judgement<'a> {
+    /// Judges a process.
+    pub(crate) fn of(process: &'a Process) -> Judgement<'a> {
+        let plain = judge(&process.waterfall, &process.in_force);
+        let deep = process.depth.end.as_deref().or(process.depth.highest());
+        match (plain.class, deep) {
+            (Class::Opaque, Some(deep)) => Judgement::Deep(&deep.inspection.diagnosis),
+            _ => Judgement::Plain(plain),
+        }
+    }
+
+    /// Stable name for JSON.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Judgement::Plain(verdict) => verdict.class.key(),
+            Judgement::Deep(diagnosis) => diagnosis.class.key(),
+        }
+    }
+
+    /// The sentence.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Judgement::Plain(verdict) => &verdict.text,
+            Judgement::Deep(diagnosis) => &diagnosis.text,
+        }
+    }
 }
 
 #[cfg(test)]

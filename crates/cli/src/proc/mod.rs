@@ -7,3 +7,6 @@ pub(crate) mod residency;
 pub(crate) mod smaps;
 pub(crate) mod stat;
 pub(crate) mod status;
+
+#[cfg(test)]
+mod damaged;

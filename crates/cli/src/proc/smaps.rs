@@ -10,6 +10,8 @@ pub(crate) struct Mapping {
     pub(crate) executable: bool,
     /// Writes stay with the process.
     pub(crate) private: bool,
+    /// Where in the file it begins.
+    pub(crate) offset: u64,
     /// Inode of the file behind it; 0 for memory without a file.
     pub(crate) inode: u64,
     /// Path, or a name in brackets, or empty.
@@ -49,7 +51,7 @@ fn header(line: &str) -> Option<Mapping> {
     };
     let (start, end) = field()?.split_once('-')?;
     let permissions = field()?.as_bytes();
-    let (_offset, _device) = (field()?, field()?);
+    let (offset, _device) = (field()?, field()?);
     let inode = field()?.parse().ok()?;
     let start = u64::from_str_radix(start, 16).ok()?;
     let end = u64::from_str_radix(end, 16).ok()?;
@@ -63,6 +65,7 @@ fn header(line: &str) -> Option<Mapping> {
         writable: permissions[1] == b'w',
         executable: permissions[2] == b'x',
         private: permissions[3] == b'p',
+        offset: u64::from_str_radix(offset, 16).unwrap_or(0),
         inode,
         name: rest.trim_start_matches(' ').to_owned(),
         ..Mapping::default()
@@ -74,22 +77,34 @@ pub(super) fn kib_value(value: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Reads all mappings. Lines of a form that this version does not know are passed over.
+/// Reads all mappings, which follow each other. Lines of a form that this version does not know are passed over; so is a
+/// mapping that begins before the end of the one in front, which the kernel may show when mappings change while they are
+/// read. No figure is larger than its mapping.
 pub(crate) fn parse(text: &str) -> Vec<Mapping> {
     let mut mappings: Vec<Mapping> = Vec::new();
+    let mut is_passed_over = true;
     for line in text.lines() {
         // Field lines begin with a capital letter, headers with a lower-case hexadecimal digit.
         if line.starts_with(|c: char| c.is_ascii_uppercase()) {
             let (Some((key, value)), Some(mapping)) = (line.split_once(':'), mappings.last_mut()) else { continue };
+            if is_passed_over {
+                continue;
+            }
+            let bytes = kib_value(value).unwrap_or(0).min(mapping.size());
             match key {
-                "Rss" => mapping.rss = kib_value(value).unwrap_or(0),
-                "Swap" => mapping.swap = kib_value(value).unwrap_or(0),
-                "LazyFree" => mapping.lazy_free = kib_value(value).unwrap_or(0),
-                "AnonHugePages" | "ShmemPmdMapped" | "FilePmdMapped" => mapping.huge += kib_value(value).unwrap_or(0),
+                "Rss" => mapping.rss = bytes,
+                "Swap" => mapping.swap = bytes,
+                "LazyFree" => mapping.lazy_free = bytes,
+                "AnonHugePages" | "ShmemPmdMapped" | "FilePmdMapped" => {
+                    mapping.huge = (mapping.huge + bytes).min(mapping.size());
+                }
                 _ => {}
             }
         } else if let Some(mapping) = header(line) {
-            mappings.push(mapping);
+            is_passed_over = mappings.last().is_some_and(|last| mapping.start < last.end);
+            if !is_passed_over {
+                mappings.push(mapping);
+            }
         }
     }
     mappings
@@ -104,7 +119,7 @@ mod tests {
 Size:                  8 kB
 Rss:                   4 kB
 VmFlags: rd mr mw me
-7ffc0-7ffd0 rw-p 00000000 00:00 0 
+7ffc00000000-7ffc00010000 rw-p 00000000 00:00 0 
 Rss:                  12 kB
 Swap:                  8 kB
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
@@ -119,7 +134,7 @@ Rss:                   0 kB
         assert_eq!(all[0].file_name(), "my program");
         assert_eq!((all[0].rss, all[0].inode, all[0].writable, all[0].readable), (4096, 1234, false, true));
         assert_eq!((all[1].name.as_str(), all[1].rss, all[1].swap, all[1].writable), ("", 12288, 8192, true));
-        assert_eq!(all[1].size(), 0x10);
+        assert_eq!(all[1].size(), 0x10000);
         assert_eq!((all[2].name.as_str(), all[2].executable, all[2].readable), ("[vsyscall]", true, false));
         assert_eq!(all[2].end, 0xffff_ffff_ff60_1000);
     }
@@ -138,6 +153,11 @@ Rss:                   0 kB
         assert!(parse("zz-10 r--p 0 0:0 0\n10-20 r 0 0:0 0\n10-20\n").is_empty());
         let huge = parse("10-20 r--p 0 0:0 0\nRss: 99999999999999999999 kB\nRss: x\n");
         assert_eq!(huge[0].rss, 0);
+        let full = parse("1000-2000 r--p 0 0:0 0\nRss: 9999 kB\n");
+        assert_eq!(full[0].rss, 4096);
+        let moved =
+            parse("1000-3000 r--p 0 0:0 0\nRss: 8 kB\n2000-4000 r--p 0 0:0 0\nRss: 4 kB\n4000-5000 r--p 0 0:0 0\n");
+        assert_eq!((moved.len(), moved[0].rss, moved[1].start), (2, 8192, 0x4000), "a mapping that overlaps");
     }
 
     #[test]

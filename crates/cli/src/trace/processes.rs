@@ -1,6 +1,9 @@
 //! The living processes of a run, and what stays of the ended ones.
 
+use super::track::{Track, Tracks};
 use crate::collect::{self, Collector};
+use crate::heap::occupancy::Detail;
+use crate::model::depth::Depth;
 use crate::model::in_force::Wanted;
 use crate::model::process::{EarlierProgram, Outcome, Process};
 use crate::model::snapshot::{Moment, Snapshot};
@@ -13,6 +16,8 @@ const KEPT: usize = 20_000;
 const ROUND: usize = 64;
 /// Two exits of one process within this time show the same memory.
 const SAME_EXIT: Duration = Duration::from_millis(10);
+/// Of so many processes besides the command's own, timelines and full looks are kept.
+const DEEP: usize = 16;
 
 #[derive(Default)]
 struct Living {
@@ -26,12 +31,16 @@ struct Living {
     /// Name and peak of the present program at the last look.
     sample: Option<(String, u64, Instant)>,
     earlier: Vec<EarlierProgram>,
+    track: Track,
 }
 
 /// See the module.
 pub(super) struct Processes {
     wanted: Wanted,
     collector: Collector,
+    tracks: Tracks,
+    /// The command's own process.
+    main: i32,
     /// Process of each known thread.
     threads: HashMap<i32, i32>,
     living: HashMap<i32, Living>,
@@ -42,10 +51,12 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    pub(super) fn new(wanted: Wanted, collector: Collector) -> Processes {
+    pub(super) fn new(wanted: Wanted, begin: Instant) -> Processes {
         Processes {
             wanted,
-            collector,
+            collector: Collector::default(),
+            tracks: Tracks::new(begin),
+            main: 0,
             threads: HashMap::new(),
             living: HashMap::new(),
             ended: Vec::new(),
@@ -54,8 +65,15 @@ impl Processes {
         }
     }
 
+    /// Full looks shall see heaps so closely.
+    pub(super) fn look_closely(&mut self, detail: Detail) {
+        self.collector.detail = detail;
+        self.tracks.looker.detail = detail;
+    }
+
     /// Enters the command's own process.
     pub(super) fn begin(&mut self, pid: i32, traced: bool) {
+        self.main = pid;
         self.threads.insert(pid, pid);
         self.living.insert(pid, Living { threads: HashSet::from([pid]), traced, ..Living::default() });
     }
@@ -64,6 +82,28 @@ impl Processes {
     pub(super) fn is_traced(&self, tid: i32) -> bool {
         let pid = self.threads.get(&tid).copied().unwrap_or(tid);
         self.living.get(&pid).is_none_or(|living| living.traced)
+    }
+
+    /// Process of a known thread.
+    pub(super) fn of(&self, tid: i32) -> Option<i32> {
+        self.threads.get(&tid).copied()
+    }
+
+    /// All threads that are known.
+    pub(super) fn all_threads(&self) -> Vec<i32> {
+        self.threads.keys().copied().collect()
+    }
+
+    /// The living processes.
+    pub(super) fn all(&self) -> Vec<i32> {
+        self.living.keys().copied().collect()
+    }
+
+    /// A process that traces others has to stay traced.
+    pub(super) fn stays_traced(&mut self, pid: i32) {
+        if let Some(living) = self.living.get_mut(&pid) {
+            living.traced = true;
+        }
     }
 
     /// Enters a thread that reports for the first time. Its first stop may come before its parent's report of it.
@@ -101,6 +141,7 @@ impl Processes {
             living.earlier.push(EarlierProgram { name, peak_rss, age: when.elapsed() });
         }
         (living.borrowed, living.has_exec, living.observed) = (false, true, None);
+        living.track.exec();
         let is_tracer = self.collector.is_tracer(pid);
         living.traced = !is_tracer;
         is_tracer
@@ -115,6 +156,16 @@ impl Processes {
         let is_last = living.threads.is_empty();
         let is_new = living.observed.as_ref().is_none_or(|(_, when)| when.elapsed() > SAME_EXIT);
         if living.borrowed || !(tid == pid || is_last) || !is_new {
+            return;
+        }
+        if let Some(answer) = self.tracks.last_answer(pid) {
+            self.tracks.enter(answer, &mut living.track, living.traced);
+        }
+        if self.tracks.look_at_end(tid, pid == self.main, &mut living.track, &mut self.collector)
+            && let Some(deep) = &living.track.depth.end
+        {
+            let process = Process::of(pid, &deep.inspection.look.snapshot, &self.wanted, Moment::AtExit);
+            living.observed = Some((process, Instant::now()));
             return;
         }
         if let Ok(snapshot) = self.collector.look(tid) {
@@ -155,10 +206,34 @@ impl Processes {
         }
         process.outcome = outcome;
         process.earlier = living.earlier;
+        process.depth = living.track.depth;
         if !living.has_exec {
             self.never_exec.insert(pid);
         }
         self.ended.push(process);
+        self.thin_out();
+    }
+
+    /// Drops the depth of the smallest process if there are too many: a build has thousands of them.
+    fn thin_out(&mut self) {
+        let main = self.main;
+        let is_deep = |process: &&mut Process| process.pid != main && !process.depth.timeline.moments().is_empty();
+        if self.ended.iter_mut().filter(is_deep).count() > DEEP
+            && let Some(least) = self.ended.iter_mut().filter(is_deep).min_by_key(|process| process.peak_rss)
+        {
+            least.depth = Depth::default();
+        }
+    }
+
+    /// Follows the sizes of the living.
+    pub(super) fn sample(&mut self) {
+        while let Some(answer) = self.tracks.answer() {
+            if let Some(living) = self.living.get_mut(&answer.pid) {
+                self.tracks.enter(answer, &mut living.track, living.traced);
+            }
+        }
+        let living = self.living.iter_mut().take(ROUND).filter(|(_, living)| !living.borrowed);
+        self.tracks.sample(living.map(|(&pid, living)| (pid, &mut living.track, living.traced)));
     }
 
     /// Looks at the living: cheaply at the traced ones, fully at those whose end will not be seen.

@@ -1,11 +1,13 @@
 //! The report as one JSON document. Sizes are integers in bytes, times in microseconds, names are snake_case.
 
 use super::Report;
+use crate::model::depth::Deep;
 use crate::model::in_force::Wanted;
 use crate::model::policy::{Returned, ThresholdMove, When, face_key};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
-use crate::model::verdict::judge;
+use crate::model::timeline;
+use crate::model::verdict::Judgement;
 use crate::model::waterfall::{Kind, Waterfall};
 use crate::trace::Following;
 use brkmap_wire::Counter;
@@ -123,6 +125,23 @@ fn policy(process: &Process) -> Value {
     })
 }
 
+fn timeline_moment(moment: &timeline::Moment) -> Value {
+    json!({
+        "at_ms": moment.at_ms,
+        "rss_bytes": moment.rss,
+        "mapped_bytes": moment.mapped,
+        "live_bytes": moment.live,
+    })
+}
+
+/// A full look: the document of `brkmap inspect`, when it was taken, and how much of the peak it saw.
+fn look(process: &Process, deep: &Deep) -> Value {
+    let mut value = super::inspect::json::document(&deep.inspection);
+    value["after_us"] = json!(micros(deep.after));
+    value["of_peak"] = json!(deep.rss() as f64 / process.peak_rss.max(1) as f64);
+    value
+}
+
 fn process(process: &Process, ticks: u64) -> Value {
     let time = |count: u64| count * 1_000_000 / ticks;
     let earlier: Vec<Value> = process
@@ -159,14 +178,19 @@ fn process(process: &Process, ticks: u64) -> Value {
         "faults": { "minor": process.stat.minor_faults, "major": process.stat.major_faults },
         "time": { "user_us": time(process.stat.user_ticks), "system_us": time(process.stat.system_ticks) },
         "before_exec": earlier,
+        "timeline": process.depth.timeline.moments().iter().map(timeline_moment).collect::<Vec<_>>(),
+        "looks": {
+            "peak": process.depth.highest().map(|deep| look(process, deep)),
+            "end": process.depth.end.as_deref().map(|deep| look(process, deep)),
+        },
     })
 }
 
 /// The document. `ticks` is the number of clock ticks per second.
 pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     let verdict = report.main.as_ref().map(|main| {
-        let verdict = judge(&main.waterfall, &main.in_force);
-        json!({ "class": verdict.class.key(), "text": verdict.text })
+        let verdict = Judgement::of(main);
+        json!({ "class": verdict.key(), "text": verdict.text() })
     });
     let (followed, why) = match &report.following {
         Following::All => (true, None),
@@ -203,5 +227,8 @@ pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     put("main_process_unseen_because", json!(report.main.is_none().then_some(super::UNSEEN)));
     put("processes_not_kept", json!(report.not_kept));
     put("processes", Value::Array(processes));
+    if let Some(calls) = &report.calls {
+        put("system_calls", super::syscalls::json::document(calls));
+    }
     Value::Object(document)
 }

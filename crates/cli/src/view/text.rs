@@ -1,10 +1,10 @@
 //! The report for people: at most 30 lines.
 
 use super::style::{Ink, Style};
-use super::{Report, UNSEEN, policy, short_command, signal_name};
+use super::{Report, UNSEEN, depth, inspect, policy, short_command, signal_name};
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
-use crate::model::verdict::{Class, judge, mib};
+use crate::model::verdict::{Class, Judgement, mib};
 use crate::model::waterfall::{Kind, Waterfall};
 use crate::trace::Following;
 use brkmap_wire::Counter;
@@ -34,6 +34,11 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     lines.push(header(report, main, style));
     lines.extend(following(report, style));
     lines.push(resident(main, style));
+    lines.extend(depth::over_time(main, style));
+    if !main.waterfall.ours && main.depth.highest().is_some() {
+        return foreign(report, main, lines, style);
+    }
+    lines.extend(depth::at_peak(main, report, style));
     lines.extend(rows(&main.waterfall, style));
     if let Some(error) = &main.heap_error {
         lines.push(entry(style, "incomplete", &format!("brkmap's heap could not be read to its end: {error}")));
@@ -48,7 +53,37 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     lines.push(faults(report, main, style));
     lines.push(time(report, style));
     lines.extend(self::others(report, style, LINES.saturating_sub(lines.len())));
+    lines.extend(traced(report, style));
     lines.join("\n") + "\n"
+}
+
+/// The calls for memory, as a report of its own length below the first.
+fn traced(report: &Report, style: Style) -> Vec<String> {
+    let summary = report.calls.as_ref().map(|calls| super::syscalls::text::summary(calls, style, LINES - 1));
+    summary.map_or(Vec::new(), |lines| [String::new()].into_iter().chain(lines).collect())
+}
+
+/// The rest of the report where another malloc served the program: what full looks saw.
+fn foreign(report: &Report, main: &Process, mut lines: Vec<String>, style: Style) -> String {
+    if let Judgement::Deep(_) = Judgement::of(main)
+        && let Some(deep) = main.depth.end.as_deref().or(main.depth.highest())
+    {
+        lines.insert(1, inspect::text::evidence(&deep.inspection, style));
+    }
+    lines.extend(depth::at_peak(main, report, style));
+    let tail = depth::tail(main, style);
+    let kept_free = match report.others.len() {
+        0 => 0,
+        others => (others + 1).min(LEAST_OTHERS),
+    };
+    let room = LINES.saturating_sub(lines.len() + tail.len() + 2 + kept_free);
+    lines.extend(depth::rows(main, room, style));
+    lines.extend(tail);
+    lines.push(faults(report, main, style));
+    lines.push(time(report, style));
+    lines.extend(others(report, style, LINES.saturating_sub(lines.len())));
+    lines.extend(traced(report, style));
+    lines.into_iter().map(|line| inspect::text::fit(&line, style)).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Columns of a line's subject.
@@ -60,9 +95,9 @@ pub(super) fn entry(style: Style, subject: &str, text: &str) -> String {
 }
 
 fn verdict(report: &Report, main: &Process, style: Style) -> String {
-    let verdict = judge(&main.waterfall, &main.in_force);
-    let ink = if verdict.class == Class::NotInForce { Ink::Alert } else { Ink::Bold };
-    let mut line = format!("brkmap: {}", verdict.text);
+    let verdict = Judgement::of(main);
+    let ink = if verdict.key() == Class::NotInForce.key() { Ink::Alert } else { Ink::Bold };
+    let mut line = format!("brkmap: {}", verdict.text());
     // A compiler driver or a shell script is small itself; what it started may not be.
     if let Some(child) = report.others.first().filter(|child| child.peak_rss / 2 > main.peak_rss) {
         line += &format!("; its child {} reached {}", program_name(child), mib(child.peak_rss));
@@ -307,6 +342,7 @@ mod tests {
             main: Some(main),
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
+            calls: None,
         }
     }
 

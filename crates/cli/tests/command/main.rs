@@ -3,12 +3,14 @@
 mod compare;
 mod facts;
 mod flow;
+mod html;
 mod inspect;
 mod maps;
 mod metrics;
 mod named;
 mod policy;
 mod reasons;
+mod syscalls;
 mod targets;
 mod terminal;
 mod tmux;

@@ -1,9 +1,9 @@
 //! A process that does not exist: mappings, memory and page table of a small heap, for tests.
 
 use crate::heap::Memory;
-use crate::proc::smaps::Mapping;
+use crate::heap::image::Space;
 use brkmap_wire::{ABI, COUNTERS, Counter, Move, RULES, Root, Rule, face};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
 
 pub(super) const OS_PAGE: u64 = 4096;
@@ -25,29 +25,35 @@ pub(super) const DIRECT: u64 = 0x200_0000;
 
 /// Memory in segments; see the constants for what lies where.
 pub(super) struct Image {
-    pub(super) mappings: Vec<Mapping>,
-    segments: Vec<Vec<u8>>,
+    pub(super) space: Space,
     /// OS pages that are in memory.
-    pub(super) resident: HashSet<u64>,
+    pub(super) resident: BTreeSet<u64>,
+}
+
+impl std::ops::Deref for Image {
+    type Target = Space;
+
+    fn deref(&self) -> &Space {
+        &self.space
+    }
+}
+
+impl std::ops::DerefMut for Image {
+    fn deref_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
 }
 
 impl Memory for Image {
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
-        for (mapping, segment) in self.mappings.iter().zip(&self.segments) {
-            if address >= mapping.start && address + out.len() as u64 <= mapping.end {
-                let at = (address - mapping.start) as usize;
-                out.copy_from_slice(&segment[at..at + out.len()]);
-                return Ok(());
-            }
-        }
-        Err(io::ErrorKind::NotFound.into())
+        self.space.read(address, out)
     }
 }
 
 impl Image {
     /// A root, a heap, a leaf and an arena; a region of four slices and a direct mapping, all empty.
     pub(super) fn new() -> Image {
-        let mut image = Image { mappings: Vec::new(), segments: Vec::new(), resident: HashSet::new() };
+        let mut image = Image { space: Space::default(), resident: BTreeSet::new() };
         image.map(0x1_0000, 0x1_1000, 7, "/cache/libbrkmap.so");
         image.map(ARENA, ARENA + 0x4000, 0, "[anon:brkmap metadata]");
         image.map(LEAF, LEAF + 0x2_0000, 0, "[anon:brkmap metadata]");
@@ -141,13 +147,6 @@ impl Image {
         }
     }
 
-    pub(super) fn map(&mut self, start: u64, end: u64, inode: u64, name: &str) {
-        let name = name.to_owned();
-        let (readable, writable, private) = (true, true, true);
-        self.mappings.push(Mapping { start, end, readable, writable, private, inode, name, ..Mapping::default() });
-        self.segments.push(vec![0; (end - start) as usize]);
-    }
-
     /// Writes the root.
     pub(super) fn set_root(&mut self, root: &Root) {
         let mut bytes = [0; Root::BYTES];
@@ -167,23 +166,9 @@ impl Image {
         self.put(MOVES + slot * 64, &made.words().map(u64::to_le_bytes).concat());
     }
 
-    /// Writes memory.
-    pub(super) fn put(&mut self, address: u64, bytes: &[u8]) {
-        let index = self.mappings.iter().position(|m| address >= m.start && address < m.end).unwrap();
-        let at = (address - self.mappings[index].start) as usize;
-        self.segments[index][at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// Flips one bit.
-    pub(super) fn flip(&mut self, address: u64, bit: u32) {
-        let mut byte = [0];
-        self.read(address, &mut byte).unwrap();
-        self.put(address, &[byte[0] ^ 1 << bit]);
-    }
-
     /// Makes OS pages resident, and the mapping's RSS with them.
     pub(super) fn set_resident(&mut self, start: u64, bytes: u64) {
-        let index = self.mappings.iter().position(|m| start >= m.start && start < m.end).unwrap();
+        let index = self.index(start);
         for address in (start..start + bytes).step_by(OS_PAGE as usize) {
             self.resident.insert(address / OS_PAGE);
             self.mappings[index].rss += OS_PAGE;
@@ -209,9 +194,11 @@ impl Image {
 
     /// Entries of the page table, as `/proc/PID/pagemap` has them.
     pub(super) fn table(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        for (index, entry) in out.chunks_exact_mut(8).enumerate() {
-            let is_resident = self.resident.contains(&(offset / 8 + index as u64));
-            entry.copy_from_slice(&(u64::from(is_resident) << 63).to_le_bytes());
+        let (first, count) = (offset / 8, out.len() as u64 / 8);
+        out.fill(0);
+        for page in self.resident.range(first..first.saturating_add(count)) {
+            let at = (page - first) as usize * 8;
+            out[at..at + 8].copy_from_slice(&(1u64 << 63).to_le_bytes());
         }
         Ok(())
     }

@@ -1,6 +1,10 @@
 use super::image::{ARENA, DIRECT, Image, LEAF, MOVES, OS_PAGE, REGION, ROOT, SLICE, STATES};
 use super::{Contents, Damage, read};
+use crate::damage::campaign;
 use crate::heap::{Heap, Pin};
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
+use crate::model::waterfall::Waterfall;
 use brkmap_wire::{Counter, Move, Root, Rule};
 
 fn walk(image: &Image) -> (Vec<Heap>, Option<Damage>) {
@@ -239,9 +243,9 @@ fn flipped_bits_never_panic_and_never_share_out_too_much() {
     let mut damaged = 0;
     for address in header.chain(tables) {
         for bit in [0, 6] {
-            image.flip(address, bit);
+            image.flip_at(address, bit);
             let (heaps, damage) = walk(&image);
-            image.flip(address, bit);
+            image.flip_at(address, bit);
             damaged += u32::from(damage.is_some());
             for heap in heaps {
                 let explained: u64 = heap.explained.iter().sum();
@@ -258,6 +262,45 @@ fn flipped_bits_never_panic_and_never_share_out_too_much() {
         }
     }
     assert!(damaged > 100, "{damaged} images were noticed as damaged");
+}
+
+/// Damaged images, with a table of names; see [`crate::damage`].
+#[test]
+fn nothing_that_is_read_is_believed() {
+    use brkmap_wire::names::{ABI, BYTES, MAGIC, UNIT};
+    const TABLE: u64 = 0x300_0000;
+    let mut image = populated();
+    image.map(TABLE, TABLE + 0x2000, 8, "/bin/program");
+    image.set_resident(TABLE, 0x2000);
+    image.put(TABLE, &MAGIC);
+    image.put(TABLE + 16, &[ABI.to_le_bytes(), TABLE.to_le_bytes()].concat());
+    image.put(TABLE + UNIT as u64, &[REGION.to_le_bytes(), OS_PAGE.to_le_bytes()].concat());
+    image.put(TABLE + UNIT as u64 + 16, b"parser");
+    let leaf = image.present_root().leaf_next;
+    let structures = [
+        (ROOT, ROOT + brkmap_wire::Root::BYTES as u64),
+        (0x1_0800, 0x1_1000),
+        (MOVES, MOVES + 256),
+        (ARENA, ARENA + 0x180),
+        (STATES, STATES + 64),
+        (LEAF, LEAF + 64 * 5),
+        (LEAF + leaf, LEAF + leaf + 0x300),
+        (TABLE, TABLE + BYTES as u64),
+    ];
+    campaign("heaps of brkmap", 150_000, |random| {
+        image.note();
+        for _ in 0..1 + random.below(6) {
+            image.damage(random, &structures);
+        }
+        let Contents { heaps, named, damage } = contents(&image);
+        let rss: u64 = image.mappings.iter().map(|mapping| mapping.rss).sum();
+        let mappings = image.mappings.clone();
+        let heap_error = damage.map(|damage| damage.to_string());
+        let snapshot = Snapshot { mappings, heaps, named, heap_error, ..Snapshot::default() };
+        assert_eq!(Waterfall::of(&snapshot).rss(), rss, "{snapshot:?}");
+        let _ = Policy::of(&snapshot);
+        image.undo();
+    });
 }
 
 #[test]
@@ -290,8 +333,8 @@ fn named_memory_is_summed_by_name_and_never_believed() {
     assert!(find("last").is_some() && named.iter().any(|memory| memory.name.len() == 48));
     assert!(find("gone").is_none() && find("endless").is_none());
     for address in TABLE..TABLE + BYTES as u64 {
-        image.flip(address, 5);
+        image.flip_at(address, 5);
         let _ = contents(&image);
-        image.flip(address, 5);
+        image.flip_at(address, 5);
     }
 }

@@ -10,7 +10,7 @@ const OWN: u64 = 8;
 /// Chunk sizes up to here are counted one by one.
 const SMALL: u64 = 1040;
 
-/// Live chunks by size.
+/// Chunks by size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     /// Number of chunks of 16 × index bytes.
@@ -26,7 +26,8 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    fn add(&mut self, size: u64) {
+    /// Enters a chunk.
+    pub(super) fn add(&mut self, size: u64) {
         if size <= SMALL {
             self.small[(size / 16) as usize] += 1;
         } else {
@@ -36,8 +37,8 @@ impl Sizes {
         }
     }
 
-    /// The class with the most bytes: chunk sizes from and to, how many, bytes.
-    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+    /// The classes that have chunks, by size: chunk sizes from and to, how many, bytes.
+    pub(crate) fn classes(&self) -> Vec<(u64, u64, u64, u64)> {
         let equal = |(index, &count): (usize, &u64)| {
             let size = index as u64 * 16;
             (size, size, count, count * size)
@@ -45,7 +46,12 @@ impl Sizes {
         let similar = |(log, &(count, bytes)): (usize, &(u64, u64))| (1 << log, u64::MAX >> (63 - log), count, bytes);
         let small = self.small.iter().enumerate().map(equal);
         let large = self.large.iter().enumerate().map(similar);
-        small.chain(large).filter(|class| class.2 > 0).max_by_key(|class| class.3)
+        small.chain(large).filter(|class| class.2 > 0).collect()
+    }
+
+    /// The class with the most bytes.
+    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+        self.classes().into_iter().max_by_key(|class| class.3)
     }
 }
 

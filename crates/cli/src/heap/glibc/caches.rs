@@ -93,7 +93,7 @@ fn blocks(
             let size = word & !7;
             let fits = if list < SMALL_LISTS { size == LEAST + list * 16 } else { size >= LEAST + SMALL_LISTS * 16 };
             let index = glibc.ranges.partition_point(|range| range.1 <= at);
-            let range = glibc.ranges.get(index).filter(|range| range.0 <= at && at + size <= range.1)?;
+            let range = glibc.ranges.get(index).filter(|range| range.0 <= at && size <= range.1 - at)?;
             if !fits || (glibc.arenas[range.2].is_main && word & NOT_MAIN != 0) {
                 return None;
             }

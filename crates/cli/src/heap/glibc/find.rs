@@ -132,7 +132,9 @@ fn is_arena(source: &Source<'_>, data: &Data, layout: &Layout, offset: usize) ->
     let top = field(layout.top);
     // An arena without memory has its own first bin as its top.
     let is_unused = top == address + layout.top;
-    if !is_unused && !source.is_chunk_address(top) {
+    let (system, most) = (field(layout.system), field(layout.system + 8));
+    // The cheap questions first: this is asked of every word of the data.
+    if field(layout.next) == 0 || system > most || (!is_unused && (system == 0 || !source.may_be_chunk_by_now(top))) {
         return false;
     }
     let mut empty = 0;
@@ -142,12 +144,11 @@ fn is_arena(source: &Source<'_>, data: &Data, layout: &Layout, offset: usize) ->
         let own = address + at - 16;
         match (forward == own, back == own) {
             (true, true) => empty += 1,
-            (false, false) if source.is_chunk_address(forward) && source.is_chunk_address(back) => {}
+            (false, false) if source.may_be_chunk_by_now(forward) && source.may_be_chunk_by_now(back) => {}
             _ => return false,
         }
     }
-    let (system, most) = (field(layout.system), field(layout.system + 8));
-    empty >= EMPTY_BINS && field(layout.next) != 0 && system <= most && (is_unused || system > 0)
+    empty >= EMPTY_BINS
 }
 
 /// All arenas, by the ring that they form. A thread's arena begins right behind the head of its first heap.

@@ -3,8 +3,8 @@
 
 use super::layout::{BINS, Counts, IS_MAPPED, Layout, NOT_MAIN, PREV_IN_USE};
 use crate::heap::Memory;
+use crate::heap::image::Space;
 use crate::proc::residency::{OS_PAGE, Residency, Stretch, category};
-use crate::proc::smaps::Mapping;
 use std::io;
 
 pub(super) const DATA: u64 = 0x7f00_0000_0000;
@@ -30,32 +30,47 @@ pub(super) enum Piece {
 
 /// See the module.
 pub(super) struct Image {
-    pub(super) mappings: Vec<Mapping>,
-    segments: Vec<Vec<u8>>,
+    pub(super) space: Space,
     pub(super) residency: Residency,
+}
+
+impl std::ops::Deref for Image {
+    type Target = Space;
+
+    fn deref(&self) -> &Space {
+        &self.space
+    }
+}
+
+impl std::ops::DerefMut for Image {
+    fn deref_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
 }
 
 impl Memory for Image {
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
-        for (mapping, segment) in self.mappings.iter().zip(&self.segments) {
-            if address >= mapping.start && address + out.len() as u64 <= mapping.end {
-                let at = (address - mapping.start) as usize;
-                out.copy_from_slice(&segment[at..at + out.len()]);
-                return Ok(());
-            }
-        }
-        Err(io::ErrorKind::NotFound.into())
+        self.space.read(address, out)
     }
 }
 
 impl Image {
     /// A main arena and a thread's arena, each with these chunks, and a block with a mapping of its own.
     pub(super) fn new(layout: &Layout, main: &[Piece], thread: &[Piece]) -> Image {
-        let mut image = Image { mappings: Vec::new(), segments: Vec::new(), residency: Residency::default() };
-        image.map(HEAP, HEAP_BYTES, 0, "[heap]");
-        image.map(THREAD_HEAP, THREAD_BYTES, 0, "");
-        image.map(DATA, 0x4000, 7, "/lib/x86_64-linux-gnu/libc.so.6");
-        image.map(BLOCK, BLOCK_BYTES, 0, "");
+        Image::sized(layout, main, thread, HEAP_BYTES, THREAD_BYTES, BLOCK_BYTES)
+    }
+
+    /// The same with as little memory as the chunks need.
+    pub(super) fn small(layout: &Layout, main: &[Piece], thread: &[Piece]) -> Image {
+        Image::sized(layout, main, thread, 12 * OS_PAGE, 12 * OS_PAGE, 2 * OS_PAGE)
+    }
+
+    fn sized(layout: &Layout, main: &[Piece], thread: &[Piece], heap: u64, thread_heap: u64, block: u64) -> Image {
+        let mut image = Image { space: Space::default(), residency: Residency::default() };
+        image.map_resident(HEAP, heap, 0, "[heap]");
+        image.map_resident(THREAD_HEAP, thread_heap, 0, "");
+        image.map_resident(DATA, 0x2000, 7, "/lib/x86_64-linux-gnu/libc.so.6");
+        image.map_resident(BLOCK, block, 0, "");
         let arena = THREAD_HEAP + layout.heap_info;
         for (address, next) in [(MAIN, arena), (arena, MAIN)] {
             for bin in 0..BINS {
@@ -64,19 +79,19 @@ impl Image {
             }
             image.words(address + layout.next, &[next]);
         }
-        image.words(THREAD_HEAP, &[arena, 0, THREAD_BYTES, THREAD_BYTES]);
-        image.fill(layout, MAIN, HEAP, HEAP + HEAP_BYTES, 0, main);
+        image.words(THREAD_HEAP, &[arena, 0, thread_heap, thread_heap]);
+        image.fill(layout, MAIN, HEAP, HEAP + heap, 0, main);
         let first = layout.first_chunk(arena);
-        image.fill(layout, arena, first, THREAD_HEAP + THREAD_BYTES, NOT_MAIN, thread);
-        image.words(BLOCK, &[0, (BLOCK_BYTES - layout.mapped_more) | IS_MAPPED]);
-        image.parameters(layout);
+        image.fill(layout, arena, first, THREAD_HEAP + thread_heap, NOT_MAIN, thread);
+        image.words(BLOCK, &[0, (block - layout.mapped_more) | IS_MAPPED]);
+        image.parameters(layout, block);
         image
     }
 
-    fn parameters(&mut self, layout: &Layout) {
+    fn parameters(&mut self, layout: &Layout, block: u64) {
         let params = &layout.params;
         let most = if layout.cache_counts == Counts::Held { 7 } else { 16 };
-        self.words(BREAK_WORD - 16, &[BLOCK_BYTES, BLOCK_BYTES, HEAP, 64, 0x408, most]);
+        self.words(BREAK_WORD - 16, &[block, block, HEAP, 64, 0x408, most]);
         for (before, value) in [
             (params.trim_threshold, 0x30000u64),
             (params.top_pad, 0x20000),
@@ -120,9 +135,7 @@ impl Image {
                 }
                 Piece::Cached(_) => {
                     let list = size / 16 - 2;
-                    let mut head = [0; 8];
-                    self.read(heads + list * 8, &mut head).unwrap();
-                    let link = layout.link(at + 16, u64::from_le_bytes(head));
+                    let link = layout.link(at + 16, self.word(heads + list * 8));
                     self.words(at + 16, &[link]);
                     self.words(heads + list * 8, &[at + 16]);
                     let count = &mut counts[list as usize];
@@ -143,33 +156,10 @@ impl Image {
         }
     }
 
-    fn map(&mut self, start: u64, bytes: u64, inode: u64, name: &str) {
-        let (end, name) = (start + bytes, name.to_owned());
-        let (readable, writable, private) = (true, true, true);
-        let rss = bytes;
-        self.mappings.push(Mapping { start, end, readable, writable, private, inode, name, rss, ..Mapping::default() });
-        self.segments.push(vec![0; bytes as usize]);
+    fn map_resident(&mut self, start: u64, bytes: u64, inode: u64, name: &str) {
+        let end = start + bytes;
+        self.map(start, end, inode, name);
+        self.mappings.last_mut().unwrap().rss = bytes;
         self.residency.push(Stretch { start, end, categories: category::PRESENT });
-    }
-
-    /// Writes memory.
-    pub(super) fn put(&mut self, address: u64, bytes: &[u8]) {
-        let index = self.mappings.iter().position(|m| address >= m.start && address < m.end).unwrap();
-        let at = (address - self.mappings[index].start) as usize;
-        self.segments[index][at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// Writes words.
-    pub(super) fn words(&mut self, address: u64, words: &[u64]) {
-        for (index, word) in words.iter().enumerate() {
-            self.put(address + index as u64 * 8, &word.to_le_bytes());
-        }
-    }
-
-    /// Flips one bit of a segment.
-    pub(super) fn flip(&mut self, segment: usize, at: u64, bit: u32) {
-        let bytes = &mut self.segments[segment];
-        let at = at as usize % bytes.len();
-        bytes[at] ^= 1 << bit;
     }
 }

@@ -148,7 +148,10 @@ pub(crate) struct Glibc {
     pub(crate) mapped: Mapped,
     /// Threads whose caches were found, and their blocks.
     pub(crate) caches: u64,
+    /// Live chunks.
     pub(crate) sizes: Sizes,
+    /// Free chunks between them, side by side as one; without the tops.
+    pub(crate) gaps: Sizes,
     /// Resident bytes explained, per mapping.
     pub(crate) explained: Vec<u64>,
     /// Ranges of address space that belong to arenas, with the arena's index, sorted.

@@ -7,8 +7,11 @@ use crate::proc::smaps::Mapping;
 
 /// Bytes of the window.
 const WINDOW: u64 = 1 << 20;
-/// OS pages that are kept for lists; a power of two.
-const KEPT: usize = 8192;
+/// The break moves by less than this while the process is being read.
+const MOST_GROWN: u64 = 1 << 30;
+/// OS pages that are kept for lists, at most and at least; powers of two.
+const MOST_KEPT: u64 = 8192;
+const LEAST_KEPT: u64 = 64;
 /// OS pages that are read together where a list goes through memory in order.
 const RUN: u64 = 16;
 
@@ -24,11 +27,14 @@ pub(super) struct Source<'a> {
     memory: &'a dyn Memory,
     pub(super) mappings: &'a [Mapping],
     pub(super) residency: &'a Residency,
+    /// Where the break was.
+    heap_end: Option<u64>,
     window_start: u64,
     window: Vec<u8>,
     scratch: Vec<u8>,
-    /// OS pages by their number modulo [`KEPT`].
+    /// OS pages by their number modulo `slots`.
     kept: Vec<Kept>,
+    slots: usize,
     /// The OS page that was missing last.
     missed: u64,
     run: Vec<u8>,
@@ -37,7 +43,10 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn new(memory: &'a dyn Memory, mappings: &'a [Mapping], residency: &'a Residency) -> Self {
         let (window, scratch, kept, run) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Source { memory, mappings, residency, window_start: 0, window, scratch, kept, missed: 0, run }
+        let pages = residency.resident(0, u64::MAX) / OS_PAGE;
+        let slots = pages.clamp(LEAST_KEPT, MOST_KEPT).next_power_of_two() as usize;
+        let heap_end = mappings.iter().rfind(|mapping| mapping.name == "[heap]").map(|heap| heap.end);
+        Source { memory, mappings, residency, heap_end, window_start: 0, window, scratch, kept, slots, missed: 0, run }
     }
 
     /// Index of the mapping that holds an address.
@@ -64,6 +73,15 @@ impl<'a> Source<'a> {
     /// Whether a chunk could lie at an address.
     pub(super) fn is_chunk_address(&self, address: u64) -> bool {
         address.is_multiple_of(16) && self.mapping_at(address).is_some_and(|index| self.mappings[index].writable)
+    }
+
+    /// Whether a chunk of the main arena could lie at an address by now: the break may have moved since the mappings were read.
+    pub(super) fn may_be_chunk_by_now(&self, address: u64) -> bool {
+        let is_behind = |end: u64| address >= end && address - end < MOST_GROWN;
+        self.is_chunk_address(address)
+            || (address.is_multiple_of(16)
+                && self.heap_end.is_some_and(is_behind)
+                && self.mapping_at(address).is_none())
     }
 
     /// Copies a range; what has no contents reads as zeros, and so does what cannot be read.
@@ -158,9 +176,9 @@ impl<'a> Source<'a> {
         }
         let (page, offset) = (at / OS_PAGE, (at % OS_PAGE) as usize);
         if self.kept.is_empty() {
-            self.kept.resize_with(KEPT, || None);
+            self.kept.resize_with(self.slots, || None);
         }
-        if self.kept[page as usize % KEPT].as_ref().is_none_or(|kept| kept.0 != page) {
+        if self.kept[page as usize % self.slots].as_ref().is_none_or(|kept| kept.0 != page) {
             if !self.residency.is_resident(at) {
                 return None;
             }
@@ -168,13 +186,13 @@ impl<'a> Source<'a> {
             if page.abs_diff(std::mem::replace(&mut self.missed, page)) <= RUN {
                 self.keep_run(page / RUN * RUN);
             } else {
-                let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+                let slot = self.kept[page as usize % self.slots].get_or_insert_with(empty);
                 slot.0 = u64::MAX;
                 self.memory.read(page * OS_PAGE, &mut slot.1[..]).ok()?;
                 slot.0 = page;
             }
         }
-        let slot = self.kept[page as usize % KEPT].as_ref()?;
+        let slot = self.kept[page as usize % self.slots].as_ref()?;
         // Of a run, what has no contents reads as zeros.
         Some(u64::from_le_bytes(slot.1[offset..offset + 8].try_into().ok()?))
     }
@@ -184,7 +202,7 @@ impl<'a> Source<'a> {
         let mut run = std::mem::take(&mut self.run);
         self.copy(first * OS_PAGE, (first + RUN) * OS_PAGE, &mut run);
         for (page, bytes) in (first..).zip(run.chunks_exact(OS_PAGE as usize)) {
-            let slot = self.kept[page as usize % KEPT].get_or_insert_with(empty);
+            let slot = self.kept[page as usize % self.slots].get_or_insert_with(empty);
             slot.0 = page;
             slot.1.copy_from_slice(bytes);
         }

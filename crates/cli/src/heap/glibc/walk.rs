@@ -56,7 +56,8 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
     let huge_page = found.parameters.map_or(0, |parameters| parameters.huge_page);
     for at in &found.arenas {
         source.refresh();
-        let segments = segments(source, found, at, glibc);
+        let mut segments = segments(source, found, at, glibc);
+        segments.retain(|segment| is_unclaimed(segment, glibc));
         let residency = source.residency;
         let mut walk = Walk {
             account: Account::new(residency, glibc.occupancy.take()),
@@ -83,6 +84,16 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
     glibc.ranges.sort_unstable();
     caches::take(source, found, &candidates, glibc);
     explain(source, glibc);
+}
+
+/// Whether no other arena has the memory of a segment. Two that claim the same are read in the middle of a change, or forged.
+fn is_unclaimed(segment: &Segment, glibc: &mut Glibc) -> bool {
+    let is_shared = |range: &&(u64, u64, usize)| range.0 < segment.end && segment.start < range.1;
+    let Some(range) = glibc.ranges.iter().find(is_shared) else { return true };
+    let why = format!("the heap at {:#x} belongs to two arenas", range.0.max(segment.start));
+    glibc.problem.get_or_insert(why);
+    glibc.torn += 1;
+    false
 }
 
 /// Enters the resident bytes of all segments with their mappings.
@@ -239,6 +250,7 @@ impl Walk<'_, '_> {
     fn end_run(&mut self, run: &mut Option<u64>, at: u64) {
         if let Some(start) = run.take() {
             self.account.free(start, at);
+            self.glibc.gaps.add(at - start);
         }
     }
 

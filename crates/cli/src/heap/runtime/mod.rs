@@ -130,6 +130,8 @@ impl Scan<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::campaign;
+    use crate::heap::image::Space;
     use crate::proc::residency::{Stretch, category};
     use crate::proc::smaps;
     use std::io;
@@ -161,6 +163,36 @@ mod tests {
         let end = memory.0.len() as u64;
         let mappings = smaps::parse(&format!("0-{end:x} rw-p 0 0:0 0\nRss: {} kB\n", end / 1024));
         read(memory, &mappings, &all_resident(end), claims, &[runtime]).pop()
+    }
+
+    /// Damaged heaps of languages; see [`crate::damage`].
+    #[test]
+    fn nothing_that_is_read_is_believed() {
+        const END: u64 = 3 << 18;
+        let mut image = Space::default();
+        image.map(0x1000, END, 0, "");
+        image.mappings[0].rss = END - 0x1000;
+        for pool in (0x4000..1 << 18).step_by(16384) {
+            image.words(pool, &[10, pool + 48, 0, 0, 3 << 32, (16384 - 64) << 32 | 688]);
+        }
+        image.words(1 << 18, &[1 << 18, 4, 0x1000, (1 << 18) + 0x1148, 2 << 18]);
+        let residency = all_resident(END);
+        let structures = [(0x4000, 0x4040), (0x8000, 0x8040), (1 << 18, (1 << 18) + 64), (2 << 18, (2 << 18) + 64)];
+        campaign("heaps of languages", 100_000, |random| {
+            image.note();
+            for _ in 0..1 + random.below(12) {
+                image.damage(random, &structures);
+            }
+            let claims = [(random.below(END), random.below(END)), (random.below(END), END)];
+            let claims: Vec<_> = claims.into_iter().filter(|claim| claim.0 < claim.1).take(1).collect();
+            for runtime in [Runtime::CPython, Runtime::V8] {
+                for heap in read(&image, &image.mappings, &residency, &claims, &[runtime]) {
+                    assert!(heap.resident <= END && heap.live.is_none_or(|live| live <= heap.resident), "{heap:?}");
+                    assert_eq!(heap.explained, [heap.resident]);
+                }
+            }
+            image.undo();
+        });
     }
 
     #[test]

@@ -18,9 +18,11 @@ pub(super) fn read(scan: &Scan<'_>) -> Option<Foreign> {
 fn judge(at: u64, head: &[u8], end: u64) -> Option<Piece> {
     let word = |index: usize| number(head, index * 8, 8);
     let (size, first, last) = (word(0), word(3), word(4));
+    if !(OS_PAGE..=end - at).contains(&size) {
+        return None;
+    }
     let bytes = size.next_multiple_of(OS_PAGE);
-    let is_chunk = size >= OS_PAGE
-        && bytes <= end - at
+    let is_chunk = bytes <= end - at
         && first > at
         && first < at + HEAD.min(size)
         && last > first

@@ -35,7 +35,7 @@ pub(crate) fn render(inspection: &Inspection, style: Style) -> String {
 }
 
 /// Cuts a line to the width, codes of colour not counted.
-fn fit(line: &str, style: Style) -> String {
+pub(in crate::view) fn fit(line: &str, style: Style) -> String {
     let mut shown = 0;
     let mut out = String::with_capacity(line.len());
     let mut is_code = false;
@@ -71,7 +71,7 @@ fn verdict(inspection: &Inspection, style: Style) -> String {
     style.paint(ink, &diagnosis.text)
 }
 
-fn evidence(inspection: &Inspection, style: Style) -> String {
+pub(in crate::view) fn evidence(inspection: &Inspection, style: Style) -> String {
     let confidence = inspection.diagnosis.confidence;
     let word = match confidence {
         Confidence::Low => style.paint(Ink::Alert, confidence.key()),
@@ -121,7 +121,7 @@ fn resident(inspection: &Inspection, style: Style) -> Vec<String> {
     lines
 }
 
-fn ink(row: Row) -> Option<Ink> {
+pub(in crate::view) fn ink(row: Row) -> Option<Ink> {
     match row {
         Row::Live | Row::Mapped | Row::RuntimeLive => Some(Ink::Used),
         Row::Unexplained => Some(Ink::Alert),
@@ -168,7 +168,7 @@ fn rows(inspection: &Inspection, room: usize, style: Style) -> Vec<String> {
     lines
 }
 
-fn problem(inspection: &Inspection, style: Style) -> Option<String> {
+pub(in crate::view) fn problem(inspection: &Inspection, style: Style) -> Option<String> {
     let snapshot = &inspection.look.snapshot;
     let glibc = inspection.look.glibc.as_ref();
     let (torn, problem) = match (&snapshot.heap_error, glibc) {
@@ -193,7 +193,7 @@ fn growth(inspection: &Inspection, style: Style) -> String {
     entry(style, "growth", &text)
 }
 
-fn trim(inspection: &Inspection, style: Style) -> Vec<String> {
+pub(in crate::view) fn trim(inspection: &Inspection, style: Style) -> Vec<String> {
     if !inspection.xray.malloc_seen {
         let why = match inspection.look.glibc {
             None if inspection.malloc.starts_with("glibc") => "nothing: its malloc has served nothing yet",
@@ -206,7 +206,7 @@ fn trim(inspection: &Inspection, style: Style) -> Vec<String> {
     vec![entry(style, "trim", &trim), entry(style, "floor", &floor)]
 }
 
-fn limit(inspection: &Inspection, style: Style) -> String {
+pub(in crate::view) fn limit(inspection: &Inspection, style: Style) -> String {
     let text = match &inspection.look.limit {
         Some(limit) => {
             let (used, limit, room) = (mib(limit.used), mib(limit.limit), mib(limit.head_room()));
@@ -217,7 +217,7 @@ fn limit(inspection: &Inspection, style: Style) -> String {
     entry(style, "cgroup", &text)
 }
 
-fn settings(inspection: &Inspection, style: Style) -> Option<String> {
+pub(in crate::view) fn settings(inspection: &Inspection, style: Style) -> Option<String> {
     let parameters = inspection.look.glibc.as_ref().and_then(|glibc| glibc.parameters);
     let mut parts: Vec<String> = parameters.map(|parameters| of_glibc(&parameters)).into_iter().collect();
     parts.extend(inspection.look.settings.iter().map(|variable| cut(&variable.escape_debug().to_string(), 60)));
@@ -242,7 +242,7 @@ fn of_glibc(parameters: &Parameters) -> String {
 }
 
 /// What to do, each with what it saves and how that is known.
-fn advice(inspection: &Inspection, style: Style) -> Vec<String> {
+pub(in crate::view) fn advice(inspection: &Inspection, style: Style) -> Vec<String> {
     let line = |(index, advice): (usize, &Advice)| {
         let subject = if index == 0 { "do" } else { "" };
         let gain = advice.gain.map(|(bytes, mark)| format!("-{}  {}", mib(bytes), mark.key())).unwrap_or_default();
