@@ -26,6 +26,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("valgrind", "valgrind"),
     ("strace", "strace"),
     ("script", "bsdutils"),
+    ("tmux", "tmux"),
     ("cmake", "cmake"),
     ("make", "make"),
     ("pkg-config", "pkg-config"),

@@ -204,6 +204,49 @@ pub(crate) fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Signals that end a command which must give the terminal back first, or stop it.
+const ENDINGS: [i32; 5] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP];
+
+/// From now on these signals wait for [`wait_for_ending`], in this thread and in all that it starts.
+pub(crate) fn hold_endings() {
+    // SAFETY: [valid-out-pointer] the set lives on this frame.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set_of(&ENDINGS), std::ptr::null_mut()) };
+}
+
+/// Sleeps until one of the signals comes that [`hold_endings`] holds.
+pub(crate) fn wait_for_ending() -> i32 {
+    let mut signal = 0;
+    loop {
+        // SAFETY: [valid-out-pointer] set and number live on this frame.
+        if unsafe { libc::sigwait(&set_of(&ENDINGS), &mut signal) } == 0 {
+            return signal;
+        }
+    }
+}
+
+/// Ends the process by a signal, as if nobody had held it.
+pub(crate) fn end_by(signal: i32) -> ! {
+    // SAFETY: [valid-out-pointer] action and set live on this frame; raise touches no memory of ours.
+    unsafe {
+        libc::sigaction(signal, &action(libc::SIG_DFL), std::ptr::null_mut());
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set_of(&[signal]), std::ptr::null_mut());
+        libc::raise(signal);
+    }
+    std::process::exit(128 + signal)
+}
+
+/// Time of day here, as `14:03:22`.
+pub(crate) fn time_of_day() -> String {
+    let mut parts = MaybeUninit::<libc::tm>::zeroed();
+    let now = clock(libc::CLOCK_REALTIME).unwrap_or_default().as_secs() as libc::time_t;
+    // SAFETY: [valid-out-pointer] both live on this frame; [plain-data] zeroed above, so that it is a value in any case.
+    let parts = unsafe {
+        libc::localtime_r(&now, parts.as_mut_ptr());
+        parts.assume_init()
+    };
+    format!("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec)
+}
+
 /// Width of the terminal behind a descriptor, in columns.
 pub(crate) fn terminal_width(fd: i32) -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

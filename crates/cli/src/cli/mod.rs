@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod run;
 mod suggested;
 pub(crate) mod syscalls;
+pub(crate) mod top;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -44,6 +45,8 @@ pub(crate) enum Verb {
     LabSubject(lab::Subject),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Watch running processes: resident, live, returnable, pinned memory, growth and a verdict for each
+    Top(top::Arguments),
     /// Show the system calls for memory of a program or a running process: what, how much, and from where in the program
     Syscalls(syscalls::Arguments),
     /// Run a program on several mallocs and settings, and say which is best for it

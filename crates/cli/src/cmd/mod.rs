@@ -17,6 +17,7 @@ mod print;
 mod run;
 mod syscalls;
 mod target;
+mod top;
 mod use_;
 
 use crate::cli::{TOOL_FAILURE, Verb};
@@ -50,6 +51,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Lab(arguments) => lab::run(&arguments),
         Verb::LabSubject(arguments) => lab::subject(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Top(arguments) => top::run(&arguments),
         Verb::Syscalls(arguments) => syscalls::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Metrics(arguments) => metrics::run(&arguments),

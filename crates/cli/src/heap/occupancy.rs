@@ -1,7 +1,7 @@
 //! Live bytes of each OS page of a heap, and the sizes of block that keep OS pages which are not full. Filled by the walks,
 //! if they are asked for it.
 //!
-//! Invariant `[bounded]`: what a hostile heap claims costs at most [`MOST_TILES`] tiles.
+//! Whatever a hostile heap claims costs at most [`MOST_TILES`] tiles.
 
 use crate::proc::residency::OS_PAGE;
 use std::collections::BTreeMap;
@@ -27,7 +27,10 @@ impl Detail {
 const TILE: u64 = 256;
 /// Tiles in all: 64 GiB of heap, 32 MiB of tables.
 const MOST_TILES: usize = 1 << 16;
-/// Marks an OS page of malloc's own tables.
+/// What a tile says of an OS page beside the number of its live bytes: nothing is known, it is malloc's and free, or it has
+/// malloc's own tables.
+const UNKNOWN: u16 = 0;
+const FREE: u16 = u16::MAX - 1;
 const OWN: u16 = u16::MAX;
 
 /// Blocks of one size, and the OS pages that they keep: resident ones with live bytes and free ones.
@@ -57,6 +60,8 @@ pub(crate) enum Content {
     Live(u64),
     /// malloc's own tables.
     Own,
+    /// It is none of malloc's: the kernel joins neighbouring mappings, whoever made them.
+    Foreign,
 }
 
 /// See the module.
@@ -93,12 +98,27 @@ impl Occupancy {
 
     /// A live range on OS pages that are resident.
     pub(crate) fn add(&mut self, start: u64, end: u64) {
-        self.each(start, end, |page, bytes| *page = page.saturating_add(bytes).min(OS_PAGE as u16));
+        self.each(start, end, |page, bytes| {
+            let before = if *page == FREE { 0 } else { *page };
+            *page = before.saturating_add(bytes).min(OS_PAGE as u16);
+        });
+    }
+
+    /// A range that is malloc's, live or not.
+    pub(crate) fn claim(&mut self, start: u64, end: u64) {
+        self.each(start, end, |page, _| {
+            if *page == UNKNOWN {
+                *page = FREE;
+            }
+        });
     }
 
     /// A range that was added and turned out to be free.
     pub(crate) fn remove(&mut self, start: u64, end: u64) {
-        self.each(start, end, |page, bytes| *page = page.saturating_sub(bytes));
+        self.each(start, end, |page, bytes| {
+            let left = if *page == FREE { 0 } else { page.saturating_sub(bytes) };
+            *page = if left == 0 { FREE } else { left };
+        });
     }
 
     /// Tables of malloc itself.
@@ -138,7 +158,9 @@ impl Occupancy {
         let page = address / OS_PAGE;
         match self.tiles.get(&(page / TILE)).map(|tile| tile[(page % TILE) as usize]) {
             Some(OWN) => Content::Own,
-            live => Content::Live(u64::from(live.unwrap_or(0))),
+            Some(FREE) => Content::Live(0),
+            None | Some(UNKNOWN) => Content::Foreign,
+            Some(live) => Content::Live(u64::from(live)),
         }
     }
 
@@ -238,11 +260,18 @@ mod tests {
     fn live_bytes_are_kept_by_os_page() {
         let mut all = Occupancy::default();
         all.add(0x1f00, 0x3100);
-        assert_eq!([0x1000, 0x2000, 0x3000, 0x4000].map(|at| all.at(at)), [0x100, 0x1000, 0x100, 0].map(Content::Live));
+        assert_eq!([0x1000, 0x2000, 0x3000].map(|at| all.at(at)), [0x100, 0x1000, 0x100].map(Content::Live));
+        assert_eq!(all.at(0x4000), Content::Foreign);
+        all.claim(0x3000, 0x5000);
+        assert_eq!([all.at(0x3000), all.at(0x4000)], [0x100, 0].map(Content::Live));
         all.remove(0x1f80, 0x2010);
         assert_eq!([all.at(0x1fff), all.at(0x2000)], [0x80, 0xff0].map(Content::Live));
         all.add(0x2000, 0x3000);
         assert_eq!(all.at(0x2abc), Content::Live(OS_PAGE), "never more than there is");
+        all.remove(0x2000, 0x3000);
+        assert_eq!(all.at(0x2000), Content::Live(0), "free, and still malloc's");
+        all.add(0x2000, 0x2010);
+        assert_eq!(all.at(0x2000), Content::Live(0x10));
         all.own(0x3000, 0x3001);
         all.add(0x3000, 0x4000);
         assert_eq!(all.at(0x3000), Content::Own);
@@ -264,7 +293,7 @@ mod tests {
         let mut all = Occupancy::default();
         all.add_blocks(0x10000, 3000, &[false, true, true], &[true, false, true]);
         assert_eq!(all.at(0x10000), Content::Live(1096));
-        assert_eq!(all.at(0x11000), Content::Live(0));
+        assert_eq!(all.at(0x11000), Content::Foreign);
         assert_eq!(all.at(0x12000), Content::Live(9000 - 8192));
     }
 
@@ -288,13 +317,13 @@ mod tests {
         let all: Vec<_> = occupancy.holders().map(|h| (h.from, h.live_blocks, h.os_pages, h.alone)).collect();
         assert_eq!(all, [(32, 1, 1, 0), (4096, 1, 2, 1)]);
         assert_eq!(occupancy.holders().map(Holder::would_return).sum::<u64>(), OS_PAGE);
-        assert_eq!(occupancy.at(0x5000), Content::Live(0));
+        assert_eq!(occupancy.at(0x5000), Content::Foreign);
     }
 
     #[test]
     fn classes_cover_all_sizes_in_order() {
         let mut last = 0;
-        for size in (16..4096).step_by(16).chain([8192, 1 << 20, 1 << 40, u64::MAX & !15]) {
+        for size in (16..4096).step_by(16).chain([8192, 1 << 20, 1 << 40, !15]) {
             let (from, to) = sizes(class(size));
             assert!((from..=to).contains(&size) && from >= last, "{size}: {from} to {to}");
             last = from;

@@ -136,13 +136,16 @@ pub(crate) struct Heat {
 struct Records<'a>(Vec<&'a Occupancy>);
 
 impl Records<'_> {
+    /// A resident OS page; nothing is on it if it is none of malloc's.
     fn at(&self, address: u64) -> Cell {
-        let mut cell = Cell { resident: OS_PAGE, ..Cell::default() };
+        let mut cell = Cell::default();
         for content in self.0.iter().map(|record| record.at(address)) {
             match content {
                 Content::Live(bytes) => cell.live = (cell.live + bytes).min(OS_PAGE),
                 Content::Own => cell.own = OS_PAGE,
+                Content::Foreign => continue,
             }
+            cell.resident = OS_PAGE;
         }
         if cell.own > 0 {
             cell.live = 0;
@@ -189,7 +192,9 @@ impl Heat {
         };
         for span in drawn.iter().take(MOST_PARTS) {
             let part = heat.part(&records, &look.residency, span, cell);
-            heat.parts.push(part);
+            if part.sum.resident > 0 {
+                heat.parts.push(part);
+            }
         }
         for span in others.into_iter().chain(drawn.into_iter().skip(MOST_PARTS)) {
             heat.part(&records, &look.residency, span, span.size().next_multiple_of(OS_PAGE));
@@ -206,6 +211,9 @@ impl Heat {
         for stretch in residency.within(span.start, span.end).filter(Stretch::is_resident) {
             for at in (stretch.start..stretch.end).step_by(OS_PAGE as usize) {
                 let page = records.at(at);
+                if page.resident == 0 {
+                    continue;
+                }
                 cells[((at - span.start) / cell) as usize].add(&page);
                 sum.add(&page);
                 let level = Level::RESIDENT.iter().position(|level| *level == page.level()).unwrap_or(0);
@@ -274,5 +282,6 @@ mod tests {
         let records = Records(vec![&first, &second]);
         assert_eq!(records.at(0x1000), Cell { resident: OS_PAGE, live: 0x900, own: 0 });
         assert_eq!(records.at(0x2000), Cell { resident: OS_PAGE, live: 0, own: OS_PAGE });
+        assert_eq!(records.at(0x9000), Cell::default(), "the program's own mapping beside the heap");
     }
 }

@@ -26,6 +26,7 @@ pub(crate) mod snapshot;
 pub(crate) mod spans;
 pub(crate) mod terms;
 pub(crate) mod timeline;
+pub(crate) mod top;
 pub(crate) mod verdict;
 pub(crate) mod waterfall;
 pub(crate) mod xray;

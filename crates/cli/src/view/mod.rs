@@ -18,6 +18,7 @@ pub(crate) mod svg;
 pub(crate) mod syscalls;
 pub(crate) mod terms;
 pub(crate) mod text;
+pub(crate) mod top;
 
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};

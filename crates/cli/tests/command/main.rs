@@ -10,6 +10,7 @@ mod help;
 mod html;
 mod inspect;
 mod lab;
+mod maps;
 mod metrics;
 mod named;
 mod policy;
@@ -17,6 +18,8 @@ mod reasons;
 mod syscalls;
 mod targets;
 mod terminal;
+mod tmux;
+mod top;
 
 use serde_json::Value;
 use std::path::Path;

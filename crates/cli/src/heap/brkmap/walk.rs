@@ -72,6 +72,9 @@ impl Walk<'_, '_, '_> {
             resident.push(is_resident);
             if let (true, Some(mapping)) = (is_resident, self.reader.mapping_at(address)) {
                 self.heap.explained[mapping] += os_page;
+                if let Some(occupancy) = &mut self.occupancy {
+                    occupancy.claim(address, address + os_page);
+                }
             }
         }
         Ok(resident)

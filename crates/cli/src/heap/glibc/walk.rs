@@ -11,7 +11,7 @@ use super::layout::{FAST_LARGEST, HEADER, HEAP_SPAN, IS_MAPPED, LEAST, Layout, N
 use super::lists::{Cursor, FastSet};
 use super::source::Source;
 use super::{Arena, Found, Glibc};
-use crate::proc::residency::OS_PAGE;
+use crate::proc::residency::{OS_PAGE, Stretch};
 
 /// Reads of one place before it counts as torn.
 const TRIES: usize = 3;
@@ -105,6 +105,11 @@ fn explain(source: &Source<'_>, glibc: &mut Glibc) {
             let stop = source.mappings[index].end.min(end);
             let whole = (at & !(OS_PAGE - 1), stop.next_multiple_of(OS_PAGE));
             glibc.explained[index] += source.residency.resident(whole.0, whole.1);
+            if let Some(occupancy) = &mut glibc.occupancy {
+                for stretch in source.residency.within(whole.0, whole.1).filter(Stretch::is_resident) {
+                    occupancy.claim(stretch.start, stretch.end);
+                }
+            }
             at = stop;
         }
     }

@@ -67,7 +67,8 @@ pub(crate) fn lines(heat: &Heat, style: Style) -> Vec<String> {
     }
     let legend = |level: &Level| format!("{} {}", sign(*level, style), level.label());
     let legend: Vec<String> = Level::RESIDENT.iter().rev().map(legend).collect();
-    lines.push(format!("  one sign is {}: {}", short(heat.cell), legend.join(", ")));
+    lines.push(format!("  {}", legend[..4].join(", ")));
+    lines.push(format!("  {}; one sign is {} of address space", legend[4..].join(", "), short(heat.cell)));
     lines.push(String::new());
     lines.extend(shares(heat, style));
     lines.push(String::new());

@@ -6,7 +6,7 @@ mod json;
 use super::style::{Ink, Style};
 use crate::model::picture::{Grain, Group, Item, Picture, Range};
 use crate::model::verdict::mib;
-pub(crate) use heat::{short, sizes, smaller};
+pub(crate) use heat::{lines as heat_lines, short, sizes, smaller};
 pub(crate) use json::document;
 
 /// Cells of a range's picture.
