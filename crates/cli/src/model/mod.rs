@@ -15,6 +15,7 @@ pub(crate) mod inspection;
 pub(crate) mod pace;
 pub(crate) mod policy;
 pub(crate) mod process;
+pub(crate) mod rows;
 pub(crate) mod snapshot;
 pub(crate) mod spans;
 pub(crate) mod timeline;

@@ -1,10 +1,14 @@
 //! The built command on real programs.
 
+mod depth;
 mod facts;
 mod flow;
+mod hostile;
 mod inspect;
+mod labelled;
 mod named;
 mod policy;
+mod reach;
 mod reasons;
 mod targets;
 mod terminal;

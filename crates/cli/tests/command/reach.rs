@@ -1,0 +1,52 @@
+//! What the command itself costs.
+
+use super::brkmap;
+use super::targets::Target;
+use std::mem::MaybeUninit;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a finished command took.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    wall: Duration,
+    /// Time of a processor: on a busy machine the clock on the wall says more of others.
+    cpu: Duration,
+    peak_rss: u64,
+}
+
+fn cost(command: &mut Command) -> Cost {
+    let begin = Instant::now();
+    let child = command.stdout(Stdio::null()).spawn().unwrap();
+    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::zeroed());
+    // SAFETY: [valid-out-pointer] both live on this frame; nobody else waits for this child.
+    let pid = unsafe { libc::wait4(child.id() as i32, &mut status, 0, usage.as_mut_ptr()) };
+    let wall = begin.elapsed();
+    assert!(pid == child.id() as i32 && status == 0, "status {status:#x}");
+    // SAFETY: [plain-data] zeroed above and filled by the kernel.
+    let usage = unsafe { usage.assume_init() };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    Cost { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime), peak_rss: usage.ru_maxrss as u64 * 1024 }
+}
+
+#[test]
+fn a_heap_of_600_mib_is_read_within_a_second_and_64_mib() {
+    let target = Target::sick("big");
+    let document = target.inspect(&["--over", "0"]);
+    let rss = document["rss_bytes"].as_u64().unwrap();
+    assert!(rss > 590 << 20, "{rss}");
+    let pid = target.pid();
+    let costs: Vec<Cost> = (0..3).map(|_| cost(&mut brkmap(&["inspect", &pid, "--over", "0"]))).collect();
+    let least = costs.iter().map(|cost| cost.cpu).min().unwrap();
+    println!("a heap of {} MiB: {costs:?}", rss >> 20);
+    assert!(least <= Duration::from_secs(1), "{costs:?}");
+    assert!(costs.iter().all(|cost| cost.peak_rss <= 64 << 20), "{costs:?}");
+}
+
+#[test]
+fn the_command_starts_within_20_ms() {
+    let costs: Vec<Cost> = (0..20).map(|_| cost(&mut brkmap(&["--version"]))).collect();
+    let least = costs.iter().map(|cost| cost.wall).min().unwrap();
+    println!("start of the command: {least:?}");
+    assert!(least <= Duration::from_millis(20), "{costs:?}");
+}
