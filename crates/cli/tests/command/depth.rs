@@ -99,7 +99,8 @@ fn children_and_programs_after_an_exec_have_looks_of_their_own() {
     assert!(after["looks"]["peak"]["rss_bytes"].as_u64().unwrap() < 8 << 20, "{after:#}");
     let moments = after["timeline"].as_array().unwrap();
     assert!(moments.iter().all(|moment| moment["rss_bytes"].as_u64().unwrap() < 8 << 20), "{moments:?}");
-    assert!(after["before_exec"][0]["peak_rss_bytes"].as_u64().unwrap() > 95_000_000);
+    let before = after["before_exec"].as_array().unwrap();
+    assert!(before.iter().any(|program| program["peak_rss_bytes"].as_u64().unwrap() > 95_000_000), "{before:?}");
 }
 
 #[test]

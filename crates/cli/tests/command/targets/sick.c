@@ -120,10 +120,12 @@ static void *busy(void *argument) {
 /* Writes nonsense over malloc's own structures: sizes and links of chunks, the cache of this thread, the lists of the main
  * arena. malloc must not be called afterwards. */
 static void forge(char *start, const char *seed) {
+    filled(5000);
     char **gap = malloc(5000);
-    filled(16);
+    filled(5000);
     free(gap);
-    char **arena = (char **)(gap[0] - 0x60);
+    /* The last in the list of unsorted chunks: behind it stands the arena itself. */
+    char **arena = (char **)(gap[1] - 0x60);
     char *end = sbrk(0);
     state ^= strtoul(seed, 0, 10) * 0x9e3779b97f4a7c15ull;
     for (int i = 0; i < 40000; i++) {
