@@ -1,12 +1,12 @@
-//! Writes the mutants: the engine's protocol files with one mistake each.
+//! Writes the mutants: the protocol files with one mistake each.
 //!
-//! A model that never fails proves nothing. Each mutant is the engine's own source with one line changed; if that line is
-//! no longer there exactly once, the build stops, so mutants cannot fall behind the engine.
+//! A model that never fails proves nothing. Each mutant is the file's own source with one line changed; if that line is
+//! no longer there exactly once, the build stops, so mutants cannot fall behind.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// A mistake: name of the mutant, file of the engine, what is there, what is put there instead.
+/// A mistake: name of the mutant, file of the engine (or of another crate, `crate/file`), what is there, what is put there instead.
 struct Mutant {
     name: &'static str,
     file: &'static str,
@@ -96,14 +96,26 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "once_opens_before_it_is_complete",
         file: "once",
-        from: "first();\n                self.0.store(DONE, Ordering::Release);",
-        to: "self.0.store(DONE, Ordering::Release);\n                first();",
+        from: "first();\n                if self.0.swap(DONE, Ordering::Release) == AWAITED {",
+        to: "let seen = self.0.swap(DONE, Ordering::Release);\n                first();\n                if seen == AWAITED {",
     },
     Mutant {
         name: "once_completes_relaxed",
         file: "once",
-        from: "self.0.store(DONE, Ordering::Release);",
-        to: "self.0.store(DONE, Ordering::Relaxed);",
+        from: "self.0.swap(DONE, Ordering::Release)",
+        to: "self.0.swap(DONE, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "once_announces_by_store",
+        file: "once",
+        from: "let _ = self.0.compare_exchange(RUNNING, AWAITED, Ordering::Relaxed, Ordering::Relaxed);",
+        to: "self.0.store(AWAITED, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "once_completes_by_load_and_store",
+        file: "once",
+        from: "if self.0.swap(DONE, Ordering::Release) == AWAITED {",
+        to: "let seen = self.0.load(Ordering::Relaxed);\n                self.0.store(DONE, Ordering::Release);\n                if seen == AWAITED {",
     },
     Mutant {
         name: "once_wakes_one",
@@ -147,21 +159,52 @@ const MUTANTS: &[Mutant] = &[
         from: "let marked = word | CONTENDED;",
         to: "let marked = word;",
     },
+    Mutant {
+        name: "tagged_head_does_not_count",
+        file: "toolbox/tagged",
+        from: "((head >> 32).wrapping_add(1) << 32) | first as u64",
+        to: "((head >> 32) << 32) | first as u64",
+    },
+    Mutant {
+        name: "tagged_push_publishes_relaxed",
+        file: "toolbox/tagged",
+        from: "changed(now, number + 1), Ordering::AcqRel, Ordering::Acquire)",
+        to: "changed(now, number + 1), Ordering::Acquire, Ordering::Acquire)",
+    },
+    Mutant {
+        name: "tagged_pop_takes_relaxed",
+        file: "toolbox/tagged",
+        from: "let mut now = head.load(Ordering::Acquire);\n    loop {\n        let Some",
+        to: "let mut now = head.load(Ordering::Relaxed);\n    loop {\n        let Some",
+    },
+    Mutant {
+        name: "tagged_pop_loads_and_stores",
+        file: "toolbox/tagged",
+        from: "match head.compare_exchange_weak(now, changed(now, next), Ordering::AcqRel, Ordering::Acquire) {",
+        to: "if head.load(Ordering::Acquire) == now { head.store(changed(now, next), Ordering::Release); return Ok(Some(first)); }\n        match Err::<u64, u64>(head.load(Ordering::Acquire)) {",
+    },
+    Mutant {
+        name: "tagged_push_links_once",
+        file: "toolbox/tagged",
+        from: "    loop {\n        link_to(now as u32);",
+        to: "    link_to(now as u32);\n    loop {",
+    },
 ];
 
 fn main() {
     println!("cargo::rustc-cfg=loom");
     println!("cargo::rerun-if-changed=build.rs");
     let output = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    let engine = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../core/src");
+    let crates = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     for mutant in MUTANTS {
-        let path = engine.join(mutant.file).with_extension("rs");
+        let (name, file) = mutant.file.split_once('/').unwrap_or(("core", mutant.file));
+        let path = crates.join(name).join("src").join(file).with_extension("rs");
         println!("cargo::rerun-if-changed={}", path.display());
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let places = source.matches(mutant.from).count();
         assert!(
             places == 1,
-            "mutant {}: found {places} times in {}, expected once; adapt build.rs to the engine:\n{}",
+            "mutant {}: found {places} times in {}, expected once; adapt build.rs to it:\n{}",
             mutant.name,
             path.display(),
             mutant.from

@@ -13,6 +13,13 @@ const CHECKS: &[(&str, &[&str])] = &[
         "clippy",
         &["clippy", "--locked", "--workspace", "--all-targets", "--exclude", "brkmap-capi", "--", "-D", "warnings"],
     ),
+    ("toolbox-bare", &["check", "--locked", "-p", "brkmap-toolbox", "--no-default-features"]),
+    // A workspace of its own, so that nobody else builds its rivals: checked here, or it would rot.
+    ("fmt-bench-toolbox", &["fmt", "--manifest-path", "bench/toolbox/Cargo.toml", "--check"]),
+    (
+        "clippy-bench-toolbox",
+        &["clippy", "--locked", "--manifest-path", "bench/toolbox/Cargo.toml", "--", "-D", "warnings"],
+    ),
     ("clippy-capi", &["clippy", "--locked", "--release", "-p", "brkmap-capi", "--", "-D", "warnings"]),
     (
         "unit",

@@ -1,6 +1,6 @@
 //! Arenas: objects of one type that die together, with and without destructors.
 
-use crate::runner::{Runner, ours, rival};
+use crate::runner::{Runner, ours, rival, used};
 use brkmap_toolbox::Arena;
 use std::hint::black_box;
 
@@ -16,25 +16,27 @@ macro_rules! fill {
                 ours("Arena", || {
                     let arena = Arena::<$type>::new();
                     for $number in 0..OBJECTS {
-                        black_box(arena.alloc($value));
+                        used(arena.alloc($value));
                     }
                 }),
                 ours("Arena, reset", || {
                     for $number in 0..OBJECTS {
-                        black_box(reused.alloc($value));
+                        used(reused.alloc($value));
                     }
                     reused.reset();
                 }),
                 rival("typed-arena", || {
                     let arena = typed_arena::Arena::<$type>::new();
                     for $number in 0..OBJECTS {
-                        black_box(arena.alloc($value));
+                        used(arena.alloc($value));
                     }
                 }),
                 rival("malloc", || {
                     let mut all = Vec::with_capacity(OBJECTS);
                     for $number in 0..OBJECTS {
-                        all.push(black_box(Box::<$type>::new($value)));
+                        let mut object = Box::<$type>::new($value);
+                        used(&mut *object);
+                        all.push(object);
                     }
                 }),
             ],

@@ -1,9 +1,10 @@
 //! Bump allocators: objects that die together.
 
-use crate::runner::{Random, Runner, ours, rival};
+use crate::runner::{Random, Runner, ours, rival, used};
 use allocator_api2::vec::Vec as VecIn;
 use brkmap_toolbox::Bump;
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 /// Objects between two resets: they fit the first cache, so that the allocator is measured and not memory.
 const OBJECTS: usize = 500;
@@ -32,7 +33,7 @@ macro_rules! objects {
                 ours("Bump", || {
                     for _ in 0..RESETS {
                         for $number in 0..OBJECTS {
-                            black_box(mine.alloc($value));
+                            used(mine.alloc($value));
                         }
                         mine.reset();
                     }
@@ -40,7 +41,7 @@ macro_rules! objects {
                 rival("bumpalo", || {
                     for _ in 0..RESETS {
                         for $number in 0..OBJECTS {
-                            black_box(bumpalo.alloc($value));
+                            used(bumpalo.alloc($value));
                         }
                         bumpalo.reset();
                     }
@@ -48,7 +49,7 @@ macro_rules! objects {
                 rival("bump-scope", || {
                     for _ in 0..RESETS {
                         for $number in 0..OBJECTS {
-                            black_box(scope.alloc($value).into_mut());
+                            used(scope.alloc($value).into_mut());
                         }
                         scope.reset();
                     }
@@ -56,7 +57,7 @@ macro_rules! objects {
                 rival("blink-alloc", || {
                     for _ in 0..RESETS {
                         for $number in 0..OBJECTS {
-                            black_box(blink.put_no_drop($value));
+                            used(blink.put_no_drop($value));
                         }
                         blink.reset();
                     }
@@ -65,7 +66,9 @@ macro_rules! objects {
                     for _ in 0..RESETS {
                         let mut all = Vec::with_capacity(OBJECTS);
                         for $number in 0..OBJECTS {
-                            all.push(black_box(Box::new($value)));
+                            let mut object = Box::new($value);
+                            used(&mut *object);
+                            all.push(object);
                         }
                     }
                 }),
@@ -78,8 +81,47 @@ pub fn run(runner: &mut Runner) {
     objects!(runner, "bump: 8 bytes", |number| number as u64);
     objects!(runner, "bump: a node of 40 bytes", |number| node(number));
     objects!(runner, "bump: 1 byte", |number| number as u8);
+    rooms(runner);
     texts(runner);
     vectors(runner);
+}
+
+/// Room that is not written: what is left is the allocator itself. The other settings wait for the stores of their objects.
+fn rooms(runner: &mut Runner) {
+    let (mut mine, mut bumpalo, mut scope, mut blink) =
+        (Bump::new(), bumpalo::Bump::new(), <bump_scope::Bump>::new(), blink_alloc::Blink::new());
+    macro_rules! batch {
+        ($bump:ident, $room:expr) => {
+            || {
+                for _ in 0..RESETS {
+                    for _ in 0..OBJECTS {
+                        used($room);
+                    }
+                    $bump.reset();
+                }
+            }
+        };
+    }
+    runner.setting(
+        "bump: room for a node, not written",
+        RESETS * OBJECTS,
+        vec![
+            ours("Bump", batch!(mine, mine.alloc_uninit::<Node>())),
+            rival("bumpalo", batch!(bumpalo, bumpalo.alloc(MaybeUninit::<Node>::uninit()))),
+            rival("bump-scope", batch!(scope, scope.alloc_uninit::<Node>().into_mut())),
+            rival("blink-alloc", batch!(blink, blink.uninit::<Node>())),
+            rival("malloc", || {
+                for _ in 0..RESETS {
+                    let mut all = Vec::with_capacity(OBJECTS);
+                    for _ in 0..OBJECTS {
+                        let mut object = Box::<Node>::new_uninit();
+                        used(&mut *object);
+                        all.push(object);
+                    }
+                }
+            }),
+        ],
+    );
 }
 
 fn texts(runner: &mut Runner) {
@@ -92,26 +134,26 @@ fn texts(runner: &mut Runner) {
         vec![
             ours("Bump", || {
                 for _ in 0..RESETS {
-                    texts.iter().for_each(|text| _ = black_box(mine.alloc_str(text)));
+                    texts.iter().for_each(|text| used(mine.alloc_str(text)));
                     mine.reset();
                 }
             }),
             rival("bumpalo", || {
                 for _ in 0..RESETS {
-                    texts.iter().for_each(|text| _ = black_box(bumpalo.alloc_str(text)));
+                    texts.iter().for_each(|text| used(bumpalo.alloc_str(text)));
                     bumpalo.reset();
                 }
             }),
             rival("bump-scope", || {
                 for _ in 0..RESETS {
-                    texts.iter().for_each(|text| _ = black_box(scope.alloc_str(text).into_mut()));
+                    texts.iter().for_each(|text| used(scope.alloc_str(text).into_mut()));
                     scope.reset();
                 }
             }),
             rival("malloc", || {
                 for _ in 0..RESETS {
-                    let all: Vec<Box<str>> = texts.iter().map(|text| black_box(text.as_str().into())).collect();
-                    drop(all);
+                    let all: Vec<Box<str>> = texts.iter().map(|text| text.as_str().into()).collect();
+                    drop(black_box(all));
                 }
             }),
         ],

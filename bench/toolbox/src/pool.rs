@@ -1,7 +1,7 @@
 //! Pools: objects of one size that come and go, and the same by keys.
 
-use crate::runner::{Random, Runner, ours, rival};
-use brkmap_toolbox::{BlockPool, HandleArena, Pool, SyncPool};
+use crate::runner::{Random, Runner, opaque, ours, rival};
+use brkmap_toolbox::{BlockPool, HandleArena, Pool, SyncBlockPool, SyncPool};
 use std::alloc::Layout;
 use std::hint::black_box;
 
@@ -32,6 +32,8 @@ fn replace(runner: &mut Runner) {
     let mut in_pool: Vec<_> = (0..LIVE).map(|number| Some(pool.alloc(object(number)))).collect();
     let mut in_sync: Vec<_> = (0..LIVE).map(|number| Some(sync.alloc(object(number)))).collect();
     let mut in_blocks: Vec<_> = (0..LIVE).map(|_| blocks.allocate().unwrap()).collect();
+    let sync_blocks = SyncBlockPool::new(Layout::new::<Object>());
+    let mut in_sync_blocks: Vec<_> = (0..LIVE).map(|_| sync_blocks.allocate().unwrap()).collect();
     let mut boxes: Vec<_> = (0..LIVE).map(|number| Some(Box::new(object(number)))).collect();
     let mut slab = slab::Slab::<Object>::new();
     let mut in_slab: Vec<usize> = (0..LIVE).map(|number| slab.insert(object(number))).collect();
@@ -62,7 +64,7 @@ fn replace(runner: &mut Runner) {
                 "Pool",
                 batch!(|at, number| {
                     in_pool[at] = None;
-                    in_pool[at] = Some(pool.alloc(black_box(object(number))));
+                    in_pool[at] = Some(pool.alloc(object(opaque(number))));
                 }),
             ),
             ours(
@@ -72,56 +74,66 @@ fn replace(runner: &mut Runner) {
                     unsafe { blocks.deallocate(in_blocks[at]) };
                     in_blocks[at] = blocks.allocate().unwrap();
                     // SAFETY: the block is as long as an object.
-                    unsafe { in_blocks[at].cast::<Object>().write(black_box(object(number))) };
+                    unsafe { in_blocks[at].cast::<Object>().write(object(opaque(number))) };
                 }),
             ),
             ours(
                 "SyncPool",
                 batch!(|at, number| {
                     in_sync[at] = None;
-                    in_sync[at] = Some(sync.alloc(black_box(object(number))));
+                    in_sync[at] = Some(sync.alloc(object(opaque(number))));
+                }),
+            ),
+            ours(
+                "SyncBlockPool",
+                batch!(|at, number| {
+                    // SAFETY: the block is live, and freed once.
+                    unsafe { sync_blocks.deallocate(in_sync_blocks[at]) };
+                    in_sync_blocks[at] = sync_blocks.allocate().unwrap();
+                    // SAFETY: the block is as long as an object.
+                    unsafe { in_sync_blocks[at].cast::<Object>().write(object(opaque(number))) };
                 }),
             ),
             ours(
                 "HandleArena",
                 batch!(|at, number| {
                     handles.remove(in_handles[at]);
-                    in_handles[at] = handles.insert(black_box(object(number)));
+                    in_handles[at] = handles.insert(object(opaque(number)));
                 }),
             ),
             rival(
                 "slab",
                 batch!(|at, number| {
                     slab.remove(in_slab[at]);
-                    in_slab[at] = slab.insert(black_box(object(number)));
+                    in_slab[at] = slab.insert(object(opaque(number)));
                 }),
             ),
             rival(
                 "sharded-slab",
                 batch!(|at, number| {
                     sharded.remove(in_sharded[at]);
-                    in_sharded[at] = sharded.insert(black_box(object(number))).unwrap();
+                    in_sharded[at] = sharded.insert(object(opaque(number))).unwrap();
                 }),
             ),
             rival(
                 "slotmap",
                 batch!(|at, number| {
                     slots.remove(in_slots[at]);
-                    in_slots[at] = slots.insert(black_box(object(number)));
+                    in_slots[at] = slots.insert(object(opaque(number)));
                 }),
             ),
             rival(
                 "generational-arena",
                 batch!(|at, number| {
                     generational.remove(in_generational[at]);
-                    in_generational[at] = generational.insert(black_box(object(number)));
+                    in_generational[at] = generational.insert(object(opaque(number)));
                 }),
             ),
             rival(
                 "malloc",
                 batch!(|at, number| {
                     boxes[at] = None;
-                    boxes[at] = Some(Box::new(black_box(object(number))));
+                    boxes[at] = Some(Box::new(object(opaque(number))));
                 }),
             ),
         ],
@@ -141,40 +153,40 @@ fn fill_and_empty(runner: &mut Runner) {
         "pool: make 10,000 of 64 bytes, then drop them",
         LIVE,
         vec![
-            ours("Pool", || drop((0..LIVE).map(|n| pool.alloc(black_box(object(n)))).collect::<Vec<_>>())),
+            ours("Pool", || drop((0..LIVE).map(|n| pool.alloc(object(opaque(n)))).collect::<Vec<_>>())),
             ours("BlockPool", || {
                 let make = |number| {
                     let block = blocks.allocate().unwrap();
                     // SAFETY: the block is as long as an object.
-                    unsafe { block.cast::<Object>().write(black_box(object(number))) };
+                    unsafe { block.cast::<Object>().write(object(opaque(number))) };
                     block
                 };
                 let all: Vec<_> = (0..LIVE).map(make).collect();
                 // SAFETY: each block is live, and freed once.
                 all.into_iter().for_each(|block| unsafe { blocks.deallocate(block) });
             }),
-            ours("SyncPool", || drop((0..LIVE).map(|n| sync.alloc(black_box(object(n)))).collect::<Vec<_>>())),
+            ours("SyncPool", || drop((0..LIVE).map(|n| sync.alloc(object(opaque(n)))).collect::<Vec<_>>())),
             ours("HandleArena", || {
-                let keys: Vec<_> = (0..LIVE).map(|n| handles.insert(black_box(object(n)))).collect();
+                let keys: Vec<_> = (0..LIVE).map(|n| handles.insert(object(opaque(n)))).collect();
                 keys.into_iter().for_each(|key| _ = black_box(handles.remove(key)));
             }),
             rival("slab", || {
-                let keys: Vec<_> = (0..LIVE).map(|n| slab.insert(black_box(object(n)))).collect();
+                let keys: Vec<_> = (0..LIVE).map(|n| slab.insert(object(opaque(n)))).collect();
                 keys.into_iter().for_each(|key| _ = black_box(slab.remove(key)));
             }),
             rival("sharded-slab", || {
-                let keys: Vec<_> = (0..LIVE).map(|n| sharded.insert(black_box(object(n))).unwrap()).collect();
+                let keys: Vec<_> = (0..LIVE).map(|n| sharded.insert(object(opaque(n))).unwrap()).collect();
                 keys.into_iter().for_each(|key| _ = black_box(sharded.remove(key)));
             }),
             rival("slotmap", || {
-                let keys: Vec<_> = (0..LIVE).map(|n| slots.insert(black_box(object(n)))).collect();
+                let keys: Vec<_> = (0..LIVE).map(|n| slots.insert(object(opaque(n)))).collect();
                 keys.into_iter().for_each(|key| _ = black_box(slots.remove(key)));
             }),
             rival("generational-arena", || {
-                let keys: Vec<_> = (0..LIVE).map(|n| generational.insert(black_box(object(n)))).collect();
+                let keys: Vec<_> = (0..LIVE).map(|n| generational.insert(object(opaque(n)))).collect();
                 keys.into_iter().for_each(|key| _ = black_box(generational.remove(key)));
             }),
-            rival("malloc", || drop((0..LIVE).map(|n| Box::new(black_box(object(n)))).collect::<Vec<_>>())),
+            rival("malloc", || drop((0..LIVE).map(|n| Box::new(object(opaque(n)))).collect::<Vec<_>>())),
         ],
     );
 }

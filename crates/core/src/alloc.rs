@@ -19,7 +19,7 @@ use brkmap_wire::Counter;
 use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
-use crate::geometry::{RUN_SLICES_MAX, SLICE};
+use crate::geometry::{self, RUN_SLICES_MAX, SHIFT_MAX, SLICE};
 use crate::heap::{Bin, Heap, no_block};
 use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
 use crate::policy::Mechanism;
@@ -32,6 +32,24 @@ fn rare() {}
 
 /// Up to this many bytes are zeroed without asking whether they are zero: their OS page is touched by the link anyway.
 const SMALL_ZEROED: usize = 1024;
+
+/// A slice more, so that its block can be shifted, is for runs of this many slices: at most 6 % of address space, and one OS
+/// page at most of memory.
+const SHIFTED_ALWAYS: usize = 16;
+
+/// The slices of a run for a request, and whether its block is shifted: see [`geometry::shift_of`].
+fn run_shape(request: Request) -> (usize, bool) {
+    let slices = request.bytes.max(1).div_ceil(SLICE);
+    if request.align > MIN_ALIGN || slices == RUN_SLICES_MAX {
+        (slices, false)
+    } else if slices * SLICE - request.bytes >= SHIFT_MAX {
+        (slices, true)
+    } else if slices >= SHIFTED_ALWAYS {
+        (slices + 1, true)
+    } else {
+        (slices, false)
+    }
+}
 
 /// Shall the block read as zero?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,12 +298,12 @@ impl<P: Platform> Engine<P> {
         let run = request.align <= SLICE && request.bytes <= RUN_SLICES_MAX * SLICE;
         let block = match self.mechanism(request.bytes) {
             Mechanism::Run if run => {
-                let block = self.allocate_run(request.bytes, fill);
+                let block = self.allocate_run(request, fill);
                 if block.is_null() { self.allocate_direct(request, fill) } else { block }
             }
             _ => {
                 let block = self.allocate_direct(request, fill);
-                if block.is_null() && run { self.allocate_run(request.bytes, fill) } else { block }
+                if block.is_null() && run { self.allocate_run(request, fill) } else { block }
             }
         };
         if !block.is_null() {
@@ -298,8 +316,9 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Slices of their own, for one block.
-    fn allocate_run(&self, bytes: usize, fill: Fill) -> *mut u8 {
-        let slices = bytes.max(1).div_ceil(SLICE);
+    fn allocate_run(&self, request: Request, fill: Fill) -> *mut u8 {
+        let bytes = request.bytes;
+        let (slices, shifted) = run_shape(request);
         let Some(heap) = self.heap_or_attach() else { return core::ptr::null_mut() };
         let span = self.with_spans(|spans| {
             let span = self.take_span(spans, slices, heap.origin())?;
@@ -311,8 +330,9 @@ impl<P: Platform> Engine<P> {
         page.set_span_bytes(slices * SLICE);
         page.set_requested(bytes);
         page.slice.store(span.first, Relaxed);
+        page.set_shift(if shifted { geometry::shift_of(span.first) } else { 0 });
         page.owner.store(owner::RUN, Release);
-        let block = core::ptr::with_exposed_provenance_mut::<u8>(span.start());
+        let block = core::ptr::with_exposed_provenance_mut::<u8>(page.run_start());
         if fill == Fill::Zero && !span.zero {
             // SAFETY: the span is ours and holds `bytes`.
             unsafe { block.write_bytes(0, bytes) };

@@ -132,12 +132,11 @@ pub const fn slices(class: usize) -> usize {
     if class >= FIRST_MEDIUM && class < FIRST_FINE { MEDIUM_SLICES } else { 1 }
 }
 
-/// Does a block of a small class start at `offset` (below 2^16), and which? `magic` is [`MAGIC`] of the class. The low half
-/// of the product is below the magic exactly if the division leaves no remainder (Lemire, Kaser, Kurz 2019), for offsets
-/// and sizes below 2^16.
+/// Does a block of a small class start at an offset (below 2^16), and which? `magic` is [`MAGIC`] of the class, `product` the
+/// offset times the magic, whose low half is below the magic exactly if the division leaves no remainder (Lemire, Kaser,
+/// Kurz 2019), for offsets and sizes below 2^16.
 #[inline(always)]
-pub(crate) const fn divide(offset: usize, magic: u32) -> Option<usize> {
-    let product = offset as u64 * magic as u64;
+pub(crate) const fn quotient(product: u64, magic: u32) -> Option<usize> {
     if (product as u32) < magic { Some((product >> 32) as usize) } else { None }
 }
 
@@ -220,7 +219,7 @@ mod tests {
             let (size, magic) = (SIZES[class] as u64, MAGIC[class] as u64);
             for offset in 0..(SLICE as u64) {
                 assert_eq!((offset * magic) >> 32, offset / size);
-                let exact = divide(offset as usize, magic as u32);
+                let exact = quotient(offset * magic, magic as u32);
                 assert_eq!(exact, (offset % size == 0).then_some((offset / size) as usize), "{offset}, {size}");
             }
             for block in 0..CAPACITY[class] as u64 {

@@ -135,14 +135,14 @@ impl<P: Platform> Engine<P> {
             Kind::Direct => {
                 sum.direct += 1;
                 sum.direct_bytes += bytes;
-                return sum.one_block(bytes, residency.bytes(piece.start, bytes, bytes));
+                return sum.one_block(bytes, bytes, residency.bytes(piece.start, bytes, bytes));
             }
             Kind::Kept => {
                 sum.kept_bytes += bytes;
                 sum.shares.returnable += residency.bytes(piece.start, bytes, bytes);
                 return;
             }
-            Kind::Run => sum.one_block(bytes, residency.bytes(piece.start, bytes, bytes)),
+            Kind::Run => sum.one_block(piece.run_usable(), bytes, residency.bytes(piece.start, bytes, bytes)),
             Kind::Page(page, _) => self.count_page(page, piece, residency, sum),
             Kind::Free => {
                 let dirty = if residency.is_refused() { piece.leaf.dirty.count(piece.index, bytes / SLICE) } else { 0 };
@@ -217,10 +217,10 @@ struct Sum {
 
 impl Sum {
     /// A piece that is one block.
-    fn one_block(&mut self, bytes: usize, resident: usize) {
-        self.allocated += bytes;
+    fn one_block(&mut self, usable: usize, span: usize, resident: usize) {
+        self.allocated += usable;
         self.live_blocks += 1;
-        self.shares.active += bytes;
+        self.shares.active += span;
         self.shares.live += resident;
     }
 }

@@ -14,7 +14,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use brkmap_sys::Kernel;
+use brkmap_sys::{Kernel, in_register};
 use brkmap_wire::Counter;
 
 use crate::classes;
@@ -33,7 +33,8 @@ impl<P: Platform> Engine<P> {
     pub unsafe fn free(&self, pointer: *mut u8) {
         let heap = self.platform.heap();
         let Some(page) = self.map.meta(pointer.addr()) else { return self.free_slow(pointer) };
-        if page.owner.load(Relaxed) != heap.owner_word() {
+        let page = in_register(page);
+        if !page.is_owned_by(heap.owner_word()) {
             return self.free_slow(pointer);
         }
         // The meta of a page's first slice: the low 16 bits of the pointer are the offset.
@@ -86,11 +87,10 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [freed-block] the block was LIVE and is ours now.
         unsafe { (*block).set_next(page.local.load(Relaxed)) };
         page.local.store(block, Relaxed);
-        let counter = page.counter.load(Relaxed) - 1;
-        page.counter.store(counter, Relaxed);
+        let fired = page.count_down();
         // Last: who reads FREED may give the block's memory back, or the whole page ([page-state]).
         byte.store(state::FREED, Release);
-        if counter <= 0 {
+        if fired {
             self.page_event(page);
         }
         true
@@ -164,7 +164,7 @@ impl<P: Platform> Engine<P> {
     fn free_run(&self, page: &PageMeta, pointer: *mut u8) {
         // The store's lock decides which of two frees was first.
         let freed = self.with_spans(|spans| {
-            if page.owner.load(Relaxed) != owner::RUN || page.start() != pointer.addr() {
+            if page.owner.load(Relaxed) != owner::RUN || page.run_start() != pointer.addr() {
                 return false;
             }
             let bytes = page.span_bytes();
@@ -259,7 +259,7 @@ impl<P: Platform> Engine<P> {
         }
         let usable = match word {
             owner::NONE | owner::INTERIOR | owner::KEPT => return None,
-            owner::RUN => (page.start() == pointer.addr()).then(|| page.span_bytes())?,
+            owner::RUN => (page.run_start() == pointer.addr()).then(|| page.span_bytes() - page.shift())?,
             owner::DIRECT => (page.direct_start() == pointer.addr()).then(|| page.span_bytes())?,
             _ => {
                 let live = self.state_of(page, pointer.addr())?.load(Relaxed) == state::LIVE;

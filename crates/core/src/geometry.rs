@@ -20,6 +20,16 @@ pub const REQUEST_MAX: usize = isize::MAX as usize;
 const _: () = assert!(RUN_SLICES_MAX <= LEAF_SLICES);
 const _: () = assert!(LEAF_SLICES.is_multiple_of(64));
 
+/// Most that the block of a run is shifted, in bytes.
+pub const SHIFT_MAX: usize = 15 * 64;
+
+/// How far behind its first byte the block of a run starts, by its first slice: 1 to 15 cache lines. Large blocks that all
+/// start at an OS page share one set of the first-level cache with each other, and with everything else that starts at one,
+/// line for line; and loops over two of them stall at stores that only seem to overlap (4 KiB aliasing).
+pub const fn shift_of(slice: u32) -> usize {
+    (1 + (slice.wrapping_mul(0x9E37_79B1) >> 28) as usize % 15) * 64
+}
+
 /// Number of the slice that holds an address.
 #[inline(always)]
 pub const fn slice_of(address: usize) -> u32 {
@@ -38,5 +48,21 @@ pub const fn round_up(value: usize, to: usize) -> Option<usize> {
     match value.checked_add(to - 1) {
         Some(sum) => Some(sum & !(to - 1)),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifts_are_lines_and_differ() {
+        let mut seen = [false; SHIFT_MAX / 64 + 1];
+        for slice in 0..10_000 {
+            let shift = shift_of(slice);
+            assert!((64..=SHIFT_MAX).contains(&shift) && shift.is_multiple_of(64));
+            seen[shift / 64] = true;
+        }
+        assert!(seen[1..].iter().all(|seen| *seen));
     }
 }

@@ -184,8 +184,8 @@ impl<P: Platform> Engine<P> {
         let bytes = free - keep;
         let first = end - (bytes / SLICE) as u32;
         // SAFETY: the slices from `first` to our end are free, and the top is ours: the break was read a moment ago and
-        // `move_break` checks again that it moved from where we believe it to be.
-        let Some(old) = (unsafe { self.kernel().move_break(-(bytes as isize)) }) else {
+        // `move_break` checks that libc believes the same.
+        let Some(old) = (unsafe { self.kernel().move_break(spans.brk.end, -(bytes as isize)) }) else {
             // Nobody knows where the break is now: never touch it again, but what is mapped stays ours.
             // What we meant to return may be gone already: lost address space is better than a block behind the break.
             spans.brk.closed = true;

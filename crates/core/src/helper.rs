@@ -121,7 +121,9 @@ impl<P: Platform> Engine<P> {
         helper.forbidden.store(1, Relaxed);
         fence(SeqCst);
         helper.bell.store(1, Relaxed);
-        self.kernel().wake(&helper.bell, 1);
+        if helper.alive.load(Acquire) != 0 {
+            self.kernel().wake(&helper.bell, 1);
+        }
         // A look takes some milliseconds; a helper that is not there any more (a bare fork) is not waited for.
         for _ in 0..STOP_WAITS {
             let alive = helper.alive.load(Acquire);

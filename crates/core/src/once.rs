@@ -5,7 +5,9 @@ use crate::sync::{AtomicU32, Ordering};
 
 const NEW: u32 = 0;
 const RUNNING: u32 = 1;
-const DONE: u32 = 2;
+/// Running, and somebody sleeps until it is done.
+const AWAITED: u32 = 2;
+const DONE: u32 = 3;
 
 /// A door that opens once.
 pub(crate) struct Once(AtomicU32);
@@ -32,12 +34,14 @@ impl Once {
         match self.0.compare_exchange(NEW, RUNNING, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => {
                 first();
-                self.0.store(DONE, Ordering::Release);
-                parking.wake(&self.0, Wake::All);
+                if self.0.swap(DONE, Ordering::Release) == AWAITED {
+                    parking.wake(&self.0, Wake::All);
+                }
             }
             Err(_) => {
-                while self.0.load(Ordering::Acquire) != DONE {
-                    parking.wait(&self.0, RUNNING);
+                while !self.is_done() {
+                    let _ = self.0.compare_exchange(RUNNING, AWAITED, Ordering::Relaxed, Ordering::Relaxed);
+                    parking.wait(&self.0, AWAITED);
                 }
             }
         }

@@ -25,10 +25,13 @@
 //!   `counter` may miss free blocks, but never name a block that is not free. The owner sets them right from the state
 //!   bytes (`Engine::renew_books`) before it allocates from the page or judges it. A CURRENT page is never STALE.
 
+use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
+
+use brkmap_sys::multiply;
 
 use crate::classes;
 use crate::geometry::{SLICE, slice_address};
@@ -122,7 +125,8 @@ pub(crate) struct PageMeta {
     pub(crate) owner: AtomicUsize,
     /// Free blocks of the page; for runs and direct mappings: bytes of the span.
     pub(crate) local: AtomicPtr<Block>,
-    /// See [page-counter]. For direct mappings: low half of the block's address.
+    /// See [page-counter]. For direct mappings: low half of the block's address; for runs:
+    /// bytes in front of the block.
     pub(crate) counter: AtomicI32,
     /// Bytes of a block. For direct mappings: high half of the block's address.
     pub(crate) block_size: AtomicU32,
@@ -162,6 +166,20 @@ impl PageMeta {
             prev: AtomicU32::new(0),
             queue_next: AtomicU32::new(0),
         }
+    }
+
+    /// Is this the page's owner word?
+    #[inline(always)]
+    pub(crate) fn is_owned_by(&self, word: usize) -> bool {
+        // SAFETY: [record-field] the offset is that of an `AtomicUsize`.
+        unsafe { brkmap_sys::field_is::<{ offset_of!(PageMeta, owner) }, _>(self, word) }
+    }
+
+    /// Counts a block that came back; by the owner. Does the counter fire?
+    #[inline(always)]
+    pub(crate) fn count_down(&self) -> bool {
+        // SAFETY: [record-field] the offset is that of an `AtomicI32`, which only the owner writes.
+        unsafe { brkmap_sys::count_down::<{ offset_of!(PageMeta, counter) }, _>(self) }
     }
 
     #[inline(always)]
@@ -251,7 +269,8 @@ impl PageMeta {
     /// Index of the block at `offset` of a small page, if a block starts there.
     #[inline(always)]
     pub(crate) fn small_index_of(&self, offset: usize) -> Option<usize> {
-        classes::divide(offset, self.magic.load(Relaxed))
+        let magic = self.magic.load(Relaxed);
+        classes::quotient(multiply(offset, magic as usize) as u64, magic)
     }
 
     /// Index of the block at `offset`, if a block starts there; for pages of any length.
@@ -297,6 +316,22 @@ impl PageMeta {
     /// Bytes the program asked for, of a run or a direct mapping.
     pub(crate) fn requested(&self) -> usize {
         self.states.load(Relaxed).addr()
+    }
+
+    /// Where the block of a run starts.
+    #[inline]
+    pub(crate) fn run_start(&self) -> usize {
+        self.start() + self.shift()
+    }
+
+    /// Bytes in front of a run's block.
+    #[inline]
+    pub(crate) fn shift(&self) -> usize {
+        self.counter.load(Relaxed) as usize
+    }
+
+    pub(crate) fn set_shift(&self, bytes: usize) {
+        self.counter.store(bytes as i32, Relaxed);
     }
 
     /// Where the block of a direct mapping starts.

@@ -21,6 +21,13 @@ const MASKED_LOAD: usize = 64;
 /// Blocks up to this size are taken to hold short strings.
 const SHORT_BLOCK: usize = 256;
 
+/// Blocks above this size come a few at a time at first: a program that takes and gives back one block after another goes
+/// round through few of them then, which keeps the caches small and lets the processor foresee when the list runs empty
+/// (5 to 12 % of such a pair; lists of 7 to 30 blocks are too long to foresee and too short not to matter).
+const FEW_FIRST: usize = 128;
+/// See [`FEW_FIRST`].
+const FIRST_BLOCKS: usize = 6;
+
 impl<P: Platform> Engine<P> {
     /// The meta of a slice that is known to have a leaf.
     pub(crate) fn page(&self, slice: u32) -> &PageMeta {
@@ -129,7 +136,10 @@ impl<P: Platform> Engine<P> {
         let offset = carved * size;
         let behind = if size <= SHORT_BLOCK { MASKED_LOAD } else { 0 };
         let reach = (offset + size + behind).next_multiple_of(os_page);
-        let count = ((reach - behind - offset) / size).min(left);
+        let mut count = ((reach - behind - offset) / size).min(left);
+        if carved == 0 && size > FEW_FIRST {
+            count = count.min(FIRST_BLOCKS);
+        }
         frontier.store((carved + count) as u32, Relaxed);
         self.deal(page, carved..carved + count)
     }

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Acquire;
 
 use crate::classes;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::geometry::{self, LEAF_SLICES, SLICE, slice_address};
 use crate::page::{PageMeta, Status, owner};
 use crate::page_map::Leaf;
 use crate::spans::Spans;
@@ -41,6 +41,11 @@ impl Piece<'_> {
     /// Does it lie on the program break?
     pub(crate) fn is_on_break(&self) -> bool {
         !matches!(self.kind, Kind::Direct | Kind::Kept) && self.leaf.on_break.get(self.index)
+    }
+
+    /// Of a run: what its block holds.
+    pub(crate) fn run_usable(&self) -> usize {
+        self.bytes - self.leaf.metas[self.index].shift().min(geometry::SHIFT_MAX)
     }
 }
 

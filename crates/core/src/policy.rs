@@ -64,6 +64,15 @@ pub fn region_step(need: usize, held: usize) -> usize {
     need.max(ahead).next_multiple_of(SLICE)
 }
 
+/// Bytes of a new arena for the engine's records when they hold `held` bytes: ever longer, because each arena is a mapping
+/// that may lie where the next region would have continued the last one.
+pub fn arena_step(held: usize) -> usize {
+    (held / 4).clamp(ARENA_LEAST, 4 << 20).next_multiple_of(SLICE)
+}
+
+/// Bytes of the first arena, and of one where the kernel refuses more.
+pub const ARENA_LEAST: usize = 256 << 10;
+
 /// Free and possibly resident bytes that may be kept while `used` bytes are in use.
 pub fn dirty_budget(used: usize) -> usize {
     (used / 8).max(1 << 20)

@@ -48,8 +48,10 @@ pub(crate) struct MetadataSource {
 
 /// Mappings that get a name.
 const LABELS: u64 = 8;
-/// Bytes of a metadata arena.
-const ARENA: usize = 256 << 10;
+
+/// How far below the first arena of records regions are asked for: the room where a process grows by mappings of all kinds
+/// stays free for these, and each region can lie next to the last one. To the kernel they are one mapping then.
+const AWAY: usize = 64 << 30;
 
 impl BreakSource {
     pub(crate) const fn new() -> Self {
@@ -96,7 +98,7 @@ impl<P: Platform> Engine<P> {
         }
         let Ok(delta) = isize::try_from(end - now) else { return false };
         // SAFETY: growing drops nothing; calls are serialised by the store's lock.
-        let Some(old) = (unsafe { self.kernel().move_break(delta) }) else { return false };
+        let Some(old) = (unsafe { self.kernel().move_break(now, delta) }) else { return false };
         self.count(Counter::BreakGrow, 1);
         self.count(Counter::BreakGrowBytes, delta as u64);
         let end = old + delta as usize;
@@ -149,7 +151,8 @@ impl<P: Platform> Engine<P> {
             unsafe { kernel.unmap(start, bytes) };
         }
         let padded = bytes + SLICE;
-        let start = kernel.map(0, padded, Purpose::Region)?;
+        let away = if spans.regions.low == 0 { spans.metadata.head.saturating_sub(AWAY) } else { 0 };
+        let start = kernel.map(away, padded, Purpose::Region)?;
         let lead = start.addr().get().next_multiple_of(SLICE) - start.addr().get();
         // SAFETY: the parts in front of and behind the aligned range belong to the mapping just made and are unused. If
         // the kernel refuses, untouched address space is lost, no memory.
@@ -197,22 +200,31 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn each_arena(&self, spans: &Spans, mut visit: impl FnMut(usize, usize)) {
         let mut next = spans.metadata.head;
         while next != 0 {
-            visit(next, ARENA);
             // SAFETY: an arena of ours, never unmapped; it starts with its header.
-            next = unsafe { core::ptr::with_exposed_provenance::<usize>(next).read() };
+            let [behind, bytes] = unsafe { core::ptr::with_exposed_provenance::<[usize; 2]>(next).read() };
+            visit(next, bytes);
+            next = behind;
         }
+    }
+
+    /// Maps the next metadata arena; a short one where the kernel refuses more.
+    fn map_arena(&self, spans: &mut Spans) -> Option<(NonNull<u8>, usize)> {
+        let wanted = policy::arena_step(self.counter(Counter::MapMetadataBytes) as usize);
+        let least = policy::ARENA_LEAST;
+        let mut map = |bytes| self.map_metadata(spans, bytes).map(|arena| (arena, bytes));
+        map(wanted).or_else(|| if wanted > least { map(least) } else { None })
     }
 
     /// Bumps `bytes` of zeros off the metadata arena.
     pub(crate) fn bump_metadata(&self, spans: &mut Spans, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let mut start = spans.metadata.cursor.next_multiple_of(align);
         if spans.metadata.head == 0 || start + bytes > spans.metadata.end {
-            let arena = self.map_metadata(spans, ARENA)?;
+            let (arena, bytes) = self.map_arena(spans)?;
             let header = arena.cast::<[usize; 2]>();
-            // SAFETY: fresh, page-aligned memory of ARENA bytes.
-            unsafe { header.write([spans.metadata.head, ARENA]) };
+            // SAFETY: fresh, page-aligned memory of `bytes` bytes.
+            unsafe { header.write([spans.metadata.head, bytes]) };
             spans.metadata.head = arena.addr().get();
-            spans.metadata.end = spans.metadata.head + ARENA;
+            spans.metadata.end = spans.metadata.head + bytes;
             start = (spans.metadata.head + 16).next_multiple_of(align);
         }
         spans.metadata.cursor = start + bytes;

@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::classes::CLASSES;
 use crate::engine::{Engine, Platform};
-use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
+use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_of};
 use crate::heap::Origin;
 use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
@@ -342,13 +342,6 @@ impl<P: Platform> Engine<P> {
             at += count as u32;
             left -= count;
         }
-    }
-}
-
-impl Span {
-    /// Address of the first byte.
-    pub(crate) fn start(&self) -> usize {
-        slice_address(self.first)
     }
 }
 

@@ -118,7 +118,7 @@ impl<P: Platform> Engine<P> {
                 match piece.kind {
                     Kind::Direct | Kind::Kept => return,
                     Kind::Free => pool.free_runs.add(piece.bytes),
-                    Kind::Run => pool.live += piece.bytes,
+                    Kind::Run => pool.live += piece.run_usable(),
                     Kind::Page(page, _) => {
                         let blocks = PageCount::of(page);
                         pool.live += blocks.live * blocks.size;

@@ -1,7 +1,7 @@
-//! Exhaustive models of the engine's protocols between threads.
+//! Exhaustive models of the protocols between threads.
 //!
-//! The protocol files of `brkmap-core` are compiled here a second time, with the model checker's atomics behind
-//! `crate::sync`: what is checked is the engine's own source, not a copy. Each model runs under every interleaving (with at
+//! The protocol files of `brkmap-core` and of the toolbox are compiled here a second time, with the model checker's atomics behind
+//! `crate::sync`: what is checked is their own source, not a copy. Each model runs under every interleaving (with at
 //! most [`PREEMPTIONS`] preemptions) and every value that the memory model lets a load return.
 //!
 //! | model | protocol | proves |
@@ -12,14 +12,15 @@
 //! | `idle` | memory goes back behind the owner's back | each block is there once, nothing live goes back |
 //! | `once` | first initialisation | exactly one runs it; all see it complete |
 //! | `lock` | the lock that knows its holder | mutual exclusion; nobody sleeps for ever |
+//! | `tagged` | the toolbox's stack of free slots | one owner at a time, also when a head comes back; none lost |
 //!
 //! For each there are mutants (see `build.rs`): the same source with one mistake, which the model must find.
 #![cfg(test)]
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-/// What the engine's files call `crate::sync`.
+/// What the protocol files call `crate::sync`.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// Once is enough to go through the code; more shows the checker nothing new.
     pub(crate) const SPINS: u32 = 1;
@@ -35,6 +36,8 @@ mod lock;
 mod once;
 #[path = "../../core/src/remote.rs"]
 mod remote;
+#[path = "../../toolbox/src/tagged.rs"]
+mod tagged;
 
 mod handover_model;
 mod idle_model;
@@ -43,6 +46,7 @@ mod lock_model;
 mod once_model;
 mod parking;
 mod remote_model;
+mod tagged_model;
 
 /// Preemptions per execution; the mutants show that this is enough for the mistakes of this kind.
 const PREEMPTIONS: usize = 3;
@@ -100,7 +104,7 @@ fn must_fail(mutant: &str, model: impl Fn() + Sync + Send + 'static) {
     println!("{mutant}: {}", said.unwrap_or("(no message)").lines().next().unwrap_or_default());
 }
 
-/// A mutant of an engine file as a module, and the test that a model finds it.
+/// A mutant of a protocol file as a module, and the test that a model finds it.
 macro_rules! mutants {
     ($($model:ident::$function:ident finds $mutant:ident;)*) => {
         $(

@@ -58,5 +58,7 @@ crate::mutants! {
     once_model::model finds once_claims_by_load_and_store;
     once_model::model finds once_opens_before_it_is_complete;
     once_model::model finds once_completes_relaxed;
+    once_model::model finds once_announces_by_store;
+    once_model::model finds once_completes_by_load_and_store;
     once_model::model finds once_wakes_one;
 }

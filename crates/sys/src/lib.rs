@@ -42,6 +42,34 @@ pub fn in_register<T>(reference: &T) -> &T {
     linux::in_register(reference)
 }
 
+/// `number * by`, in the register of `number`: compilers copy the other one, where both are needed no less.
+#[inline(always)]
+pub fn multiply(number: usize, by: usize) -> usize {
+    linux::multiply(number, by)
+}
+
+/// Counts a field of a record down by one, by the only thread that writes it: not one atomic step. Is it zero or less now?
+/// One instruction whose flags are the answer, which compilers do not make of a relaxed load and store.
+///
+/// # Safety
+/// *[record-field]* `OFFSET` is the offset of an `AtomicI32` in `T`.
+#[inline(always)]
+pub unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
+    // SAFETY: [record-field] promised by the caller.
+    unsafe { linux::count_down::<OFFSET, T>(record) }
+}
+
+/// Has a field of a record this value? A relaxed load and a compare, in the one instruction that compilers make of plain
+/// loads only.
+///
+/// # Safety
+/// *[record-field]* `OFFSET` is the offset of an `AtomicUsize` in `T`.
+#[inline(always)]
+pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+    // SAFETY: [record-field] promised by the caller.
+    unsafe { linux::field_is::<OFFSET, T>(record, value) }
+}
+
 /// Asks for the cache line at an address, if there is one; never faults.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
@@ -210,13 +238,14 @@ pub trait Kernel: Sync {
     /// The present program break as the *kernel* has it. `None`: the call is refused.
     fn program_break(&self) -> Option<usize>;
 
-    /// Moves the break by `delta` bytes relative to where libc believes it is. `Some(old)`: the break was at `old` and
-    /// is at `old + delta` now, checked against the kernel (which never reports an errno for `brk`). `None`: refused or
-    /// only partly done; the caller gives the break up for good.
+    /// Moves the break by `delta` bytes from `from`, where [`program_break`](Kernel::program_break) just said it is; refused if
+    /// libc believes otherwise. `Some(old)`: the break was at `old` and is at `old + delta` now, checked against the kernel
+    /// (which never reports an errno for `brk`); `old` is not `from` if somebody came in between. `None`: refused or only
+    /// partly done; the caller gives the break up for good.
     ///
     /// # Safety
     /// A shrink must only drop memory of the caller. The caller serialises its own calls.
-    unsafe fn move_break(&self, delta: isize) -> Option<usize>;
+    unsafe fn move_break(&self, from: usize, delta: isize) -> Option<usize>;
 
     /// Sleeps until `wake` on the same word, if it still holds `expected`; at most `timeout_ms`. May wake early.
     fn wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);

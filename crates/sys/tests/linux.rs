@@ -188,8 +188,9 @@ fn an_impossible_map_is_refused_and_leaves_errno_alone() {
     // SAFETY: this thread's errno
     unsafe { errno.write(77) };
     assert_eq!(Linux.map(0, 1 << 60, Purpose::Direct), None);
+    let now = Linux.program_break().unwrap();
     // SAFETY: break moved by nothing sensible: refused before any effect
-    assert_eq!(unsafe { Linux.move_break(isize::MAX) }, None);
+    assert_eq!(unsafe { Linux.move_break(now, isize::MAX) }, None);
     // SAFETY: this thread's errno
     assert_eq!(unsafe { errno.read() }, 77);
 }
@@ -296,12 +297,12 @@ fn the_break_moves_and_libc_knows_it() {
     // SAFETY: the child is alone, so the break is its own
     let worked = in_child(|| unsafe {
         let before = Linux.program_break().unwrap();
-        let old = Linux.move_break(65536).unwrap();
+        let old = Linux.move_break(before, 65536).unwrap();
         (old as *mut u8).add(65535).write(1);
         let same = old == before
             && Linux.program_break() == Some(old + 65536)
             && sbrk(0) as usize == old + 65536
-            && Linux.move_break(-65536) == Some(old + 65536);
+            && Linux.move_break(old + 65536, -65536) == Some(old + 65536);
         same && sbrk(0) as usize == old
     });
     assert!(worked);
@@ -315,7 +316,7 @@ fn the_break_is_given_up_when_somebody_moved_it_by_a_raw_call() {
         sbrk(0);
         let moved: usize;
         std::arch::asm!("syscall", inlateout("rax") 12usize => moved, in("rdi") before + 8192, out("rcx") _, out("r11") _);
-        moved == before + 8192 && Linux.move_break(4096).is_none() && Linux.program_break() == Some(moved)
+        moved == before + 8192 && Linux.move_break(moved, 4096).is_none() && Linux.program_break() == Some(moved)
     });
     assert!(worked);
 }
@@ -324,8 +325,10 @@ fn the_break_is_given_up_when_somebody_moved_it_by_a_raw_call() {
 fn a_break_above_the_limit_is_refused_and_stays() {
     // SAFETY: the child is alone, so the break is its own
     let worked = in_child(|| unsafe {
-        let before = Linux.program_break();
-        Linux.move_break(1 << 46).is_none() && Linux.program_break() == before && Linux.move_break(4096) == before
+        let before = Linux.program_break().unwrap();
+        Linux.move_break(before, 1 << 46).is_none()
+            && Linux.program_break() == Some(before)
+            && Linux.move_break(before, 4096) == Some(before)
     });
     assert!(worked);
 }

@@ -47,7 +47,7 @@ fn purge(sim: &Sim, start: NonNull<u8>, len: usize) -> bool {
 
 fn shift(sim: &Sim, delta: isize) -> Option<usize> {
     // SAFETY: the simulated kernel checks whose memory a shrink drops
-    unsafe { sim.move_break(delta) }
+    unsafe { sim.move_break(0, delta) }
 }
 
 /// The message of the panic that `f` must end with.

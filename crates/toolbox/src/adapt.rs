@@ -28,7 +28,7 @@
 
 use crate::bump::{Bump, Scope};
 use crate::free_list::{FitKind, FreeList};
-use crate::pool::BlockPool;
+use crate::pool::{BlockPool, SyncBlockPool};
 use crate::source::Source;
 use allocator_api2::alloc::{AllocError, Allocator};
 use core::alloc::Layout;
@@ -123,43 +123,50 @@ unsafe impl<S: Source> Allocator for &Scope<'_, S> {
     }
 }
 
-// SAFETY: [free-slot] a block is the caller's until it is given back; what does not fit is refused.
-unsafe impl<S: Source> Allocator for &BlockPool<S> {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if layout.size() == 0 {
-            return Ok(nothing(layout));
-        }
-        if !self.serves(layout) {
-            return Err(AllocError);
-        }
-        let start = BlockPool::allocate(self).map_err(|_| AllocError)?;
-        Ok(NonNull::slice_from_raw_parts(start, self.block().size()))
-    }
+macro_rules! pools {
+    ($($pool:ident)*) => {$(
+        // SAFETY: [free-slot] a block is the caller's until it is given back; what does not fit is refused. Between threads
+        // that is [tagged-head].
+        unsafe impl<S: Source> Allocator for &$pool<S> {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                if layout.size() == 0 {
+                    return Ok(nothing(layout));
+                }
+                if !self.serves(layout) {
+                    return Err(AllocError);
+                }
+                let start = $pool::allocate(self).map_err(|_| AllocError)?;
+                Ok(NonNull::slice_from_raw_parts(start, self.block().size()))
+            }
 
-    #[inline]
-    unsafe fn deallocate(&self, start: NonNull<u8>, layout: Layout) {
-        if layout.size() != 0 {
-            // SAFETY: [free-slot] the caller's promise.
-            unsafe { BlockPool::deallocate(self, start) }
-        }
-    }
+            #[inline]
+            unsafe fn deallocate(&self, start: NonNull<u8>, layout: Layout) {
+                if layout.size() != 0 {
+                    // SAFETY: [free-slot] the caller's promise.
+                    unsafe { $pool::deallocate(self, start) }
+                }
+            }
 
-    unsafe fn grow(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if old.size() == 0 {
-            return Allocator::allocate(self, new);
-        }
-        if self.serves(new) { Ok(NonNull::slice_from_raw_parts(start, self.block().size())) } else { Err(AllocError) }
-    }
+            unsafe fn grow(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                if old.size() == 0 {
+                    return Allocator::allocate(self, new);
+                }
+                self.serves(new).then(|| NonNull::slice_from_raw_parts(start, self.block().size())).ok_or(AllocError)
+            }
 
-    unsafe fn shrink(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if new.size() == 0 {
-            // SAFETY: [source-contract] passed on.
-            return unsafe { moved(*self, start, old, new) };
+            unsafe fn shrink(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                if new.size() == 0 {
+                    // SAFETY: [source-contract] passed on.
+                    return unsafe { moved(*self, start, old, new) };
+                }
+                self.serves(new).then(|| NonNull::slice_from_raw_parts(start, self.block().size())).ok_or(AllocError)
+            }
         }
-        if self.serves(new) { Ok(NonNull::slice_from_raw_parts(start, self.block().size())) } else { Err(AllocError) }
-    }
+    )*};
 }
+
+pools!(BlockPool SyncBlockPool);
 
 // SAFETY: [boundary-tags] a block is the caller's until it is given back.
 unsafe impl<S: Source, F: FitKind> Allocator for &FreeList<S, F> {

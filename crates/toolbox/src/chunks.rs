@@ -101,7 +101,12 @@ impl<S: Source> Chunks<S> {
 
     pub(crate) fn set_name(&mut self, name: &'static str) {
         let name = crate::name::Name::new(name);
-        self.each(|chunk| self.tell(&name, chunk));
+        self.each(|chunk| {
+            if let Some(old) = &self.name {
+                old.remove(chunk.0.addr().get());
+            }
+            self.tell(&name, chunk);
+        });
         self.name = Some(name);
     }
 

@@ -4,7 +4,7 @@
 //! all objects have one size, or die together, an allocator made for that is many times faster and leaves nothing behind.
 //!
 //! ```text
-//!     Bump    Pool, BlockPool, SyncPool    FreeList    Arena, HandleArena, DropBump         hand out references
+//!     Bump    Pool, BlockPool, Sync…Pool   FreeList    Arena, HandleArena, DropBump         hand out references
 //!       │                 │                   │                 │
 //!       └─────────────────┴─────────┬─────────┴─────────────────┘
 //!                                 Source
@@ -22,7 +22,7 @@
 //! | everything at once, one type | [`Arena`] | `Vec<Box<T>>` |
 //! | everything at once, any types, with destructors | [`DropBump`] | |
 //! | one by one, one type, looked up by a key that may be stale | [`HandleArena`] | `Vec<Option<T>>` and index bugs |
-//! | one by one, one type or size | [`Pool`], [`BlockPool`]; [`SyncPool`] between threads | `Box<T>` |
+//! | one by one, one type or size | [`Pool`], [`BlockPool`]; [`SyncPool`], [`SyncBlockPool`] between threads | `Box<T>` |
 //! | one by one, any sizes, inside memory of your own | [`FreeList`] | malloc |
 //! | in memory that another process or the next run sees | the four in [`shared`] | |
 //!
@@ -63,6 +63,8 @@ pub mod shared;
 pub mod source;
 mod spin;
 mod stats;
+mod sync;
+mod tagged;
 
 pub use arena::{Arena, DropBump, HandleArena, Key};
 pub use bump::Bump;
@@ -71,5 +73,5 @@ pub use free_list::FreeList;
 pub use plain::Plain;
 #[doc(hidden)]
 pub use plain::tag as __tag;
-pub use pool::{BlockPool, Pool, SyncPool};
+pub use pool::{BlockPool, Pool, SyncBlockPool, SyncPool};
 pub use stats::Stats;

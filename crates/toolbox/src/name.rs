@@ -126,4 +126,14 @@ mod tests {
         drop(bump);
         assert!(listed("listed").is_empty());
     }
+
+    #[test]
+    fn a_second_name_replaces_the_first() {
+        let bump = crate::Bump::new().named("listed first");
+        bump.alloc(1);
+        let bump = bump.named("listed second");
+        assert_eq!((listed("listed first").len(), listed("listed second").len()), (0, 1));
+        drop(bump);
+        assert!(listed("listed first").is_empty() && listed("listed second").is_empty());
+    }
 }

@@ -69,6 +69,12 @@ pub const fn tag(text: &str) -> u64 {
 /// ```compile_fail,E0277
 /// brkmap_toolbox::plain! { struct Pointer { text: &'static str } }
 /// ```
+///
+/// nor does a field that is not always there, behind which a gap could hide:
+///
+/// ```compile_fail
+/// brkmap_toolbox::plain! { struct Sometimes { small: u8, #[cfg(any())] absent: u8, large: u16 } }
+/// ```
 #[macro_export]
 macro_rules! plain {
     ($($(#[$attribute:meta])* $visible:vis struct $name:ident { $($(#[$of_field:meta])* $seen:vis $field:ident: $type:ty),* $(,)? })*) => {$(
@@ -83,6 +89,11 @@ macro_rules! plain {
             }
             const FIELDS: usize = 0 $(+ is_plain::<$type>())*;
             assert!(FIELDS == size_of::<$name>(), "the fields leave padding between them: reorder them or fill it");
+            // Attributes may take fields away, or add some: what was counted must be what there is.
+            fn _has_these_fields_alone(value: $name) {
+                let $name { $($field),* } = value;
+                $(let _: $type = $field;)*
+            }
         };
 
         // SAFETY: [plain-type] all fields are plain and, as was just asserted, leave no gap.

@@ -15,7 +15,7 @@ impl SpinLock {
     pub(crate) fn lock(&self) -> Held<'_> {
         let mut tries = 0u32;
         while self.0.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            tries += 1;
+            tries = tries.wrapping_add(1);
             pause(tries);
         }
         Held(self)

@@ -7,7 +7,9 @@ use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
 use brkmap_toolbox::free_list::{BestFit, FirstFit, NextFit};
 use brkmap_toolbox::source::{AnonymousMap, Global, Slice};
-use brkmap_toolbox::{Arena, BlockPool, Bump, DropBump, ErrorKind, FreeList, HandleArena, Pool, SyncPool};
+use brkmap_toolbox::{
+    Arena, BlockPool, Bump, DropBump, ErrorKind, FreeList, HandleArena, Pool, Stats, SyncBlockPool, SyncPool,
+};
 use hashbrown::HashMap;
 use std::alloc::Layout;
 use std::mem::MaybeUninit;
@@ -81,14 +83,28 @@ fn collections_live_in_free_lists() {
 
 #[test]
 fn a_pool_of_blocks_serves_what_fits() {
-    let pool = BlockPool::new(Layout::new::<[u64; 8]>());
-    let boxes: Vec<_> = (0..100).map(|number| BoxIn::new_in([number; 8], &pool)).collect();
-    assert_eq!(pool.stats().live, 100);
+    fits(&BlockPool::new(Layout::new::<[u64; 8]>()), BlockPool::stats);
+    let pool = SyncBlockPool::new(Layout::new::<[u64; 8]>());
+    fits(&pool, SyncBlockPool::stats);
+    // A box goes to another thread, and its block comes back from there.
+    std::thread::scope(|threads| {
+        let boxed = BoxIn::new_in([7; 8], &pool);
+        threads.spawn(move || assert_eq!(*boxed, [7; 8]));
+    });
+    assert_eq!(pool.stats().live, 0);
+}
+
+fn fits<P>(pool: &P, stats: fn(&P) -> Stats)
+where
+    for<'p> &'p P: allocator_api2::alloc::Allocator,
+{
+    let boxes: Vec<_> = (0..100).map(|number| BoxIn::new_in([number; 8], pool)).collect();
+    assert_eq!(stats(pool).live, 100);
     assert!(boxes.iter().zip(0..).all(|(boxed, number)| **boxed == [number; 8]));
     drop(boxes);
-    assert_eq!(pool.stats().live, 0);
-    assert!(BoxIn::try_new_in([0u64; 9], &pool).is_err());
-    let mut few: VecIn<u64, _> = VecIn::with_capacity_in(4, &pool);
+    assert_eq!(stats(pool).live, 0);
+    assert!(BoxIn::try_new_in([0u64; 9], pool).is_err());
+    let mut few: VecIn<u64, _> = VecIn::with_capacity_in(4, pool);
     few.extend(0..8);
     assert!(few.try_reserve(1).is_err(), "a block has one size");
 }

@@ -11,6 +11,7 @@ use brkmap_toolbox::source::{AnonymousMap, FileOptions, SharedMap, Source};
 use std::alloc::Layout;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 use support::{Folder, Random};
 
 const BYTES: usize = 4 << 20;
@@ -28,6 +29,7 @@ fn main() {
     log_and_arena_between_processes();
     map_across_fork();
     a_dead_owner_is_noticed();
+    an_owner_without_its_first_thread_is_alive();
     a_guard_page_ends_an_overrun();
     println!("6 passed, 0 failed (two processes)");
 }
@@ -232,6 +234,41 @@ fn a_guard_page_ends_an_overrun() {
         range.cast::<u8>().as_ptr().offset(last).write_volatile(1);
         source.release(range.cast(), Layout::from_size_align(range.len(), 1).unwrap());
     }
+}
+
+/// A process whose first thread has ended looks dead in `/proc`, but its other threads may hold the lock.
+fn an_owner_without_its_first_thread_is_alive() {
+    let list = FreeList::create(SharedMap::create("leader", 1 << 16).unwrap()).unwrap();
+    let lock = list.memory().range().cast::<u64>().as_ptr().wrapping_add(6).cast::<std::sync::atomic::AtomicU64>();
+    // SAFETY: this process has one thread.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let thread = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(700));
+            // SAFETY: the child leaves without running what is the parent's.
+            unsafe { libc::_exit(0) }
+        });
+        std::mem::forget(thread);
+        // SAFETY: ends this thread alone; the other one goes on.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+    let stat = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
+    let field =
+        |number: usize| stat().rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(number - 3).unwrap().to_owned();
+    while field(3) != "Z" {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let owner = field(22).parse::<u64>().unwrap() << 32 | child as u64;
+    // SAFETY: the lock's word, which says now that the child has it.
+    unsafe { &*lock }.store(owner, std::sync::atomic::Ordering::SeqCst);
+    let start = std::time::Instant::now();
+    assert!(list.allocate(100).is_ok(), "the lock was taken over when the child was gone");
+    assert!(start.elapsed() > Duration::from_millis(300), "the lock was taken from a living process");
+    let mut status = 0;
+    // SAFETY: the child just made; the status is a local.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
 }
 
 /// A process that ends while it has the lock in the middle of a change: the next one takes over and repairs.

@@ -5,7 +5,8 @@ mod support;
 
 use brkmap_toolbox::shared::{Arena, Block, Bump, FreeList, Pool};
 use brkmap_toolbox::source::{AnonymousMap, Global};
-use brkmap_toolbox::{HandleArena, SyncPool};
+use brkmap_toolbox::{HandleArena, SyncBlockPool, SyncPool};
+use std::alloc::Layout;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -98,6 +99,64 @@ fn a_head_that_came_back_is_noticed() {
     assert_eq!(pool.stats().live, 0);
 }
 
+/// Blocks of a layout that come from every thread and go back in any other; none has two owners, none is lost.
+#[test]
+fn blocks_of_a_layout_go_from_thread_to_thread() {
+    struct Block(std::ptr::NonNull<[u64; 3]>);
+    // SAFETY: a block has one owner, who hands it on.
+    unsafe impl Send for Block {}
+    for source in [AnonymousMap::new(), AnonymousMap::new().reserve(8 << 20)] {
+        let pool = SyncBlockPool::over(source, Layout::from_size_align(24, 32).unwrap());
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::sync_channel::<Block>(50)).unzip();
+        let give_back = |Block(block): Block| {
+            // SAFETY: live, and ours.
+            unsafe {
+                let [a, b, c] = block.read();
+                assert!(a == !b && a == c, "two owners of one block");
+                block.write([0; 3]);
+                pool.deallocate(block.cast());
+            }
+        };
+        thread::scope(|threads| {
+            for (who, receiver) in (0..THREADS).zip(receivers) {
+                let next = senders[((who + 1) % THREADS) as usize].clone();
+                let (pool, give_back) = (&pool, &give_back);
+                threads.spawn(move || {
+                    let mut random = Random(who);
+                    let mut mine = Vec::new();
+                    for round in 0..ROUNDS {
+                        let block = pool.allocate().unwrap().cast::<[u64; 3]>();
+                        assert!(block.addr().get().is_multiple_of(32));
+                        let number = who << 32 | round;
+                        // SAFETY: fresh, 24 bytes.
+                        unsafe { block.write([number, !number, number]) };
+                        match random.below(3) {
+                            0 => mine.push(Block(block)),
+                            1 => match next.try_send(Block(block)) {
+                                Ok(()) => {}
+                                Err(mpsc::TrySendError::Full(block) | mpsc::TrySendError::Disconnected(block)) => {
+                                    give_back(block);
+                                }
+                            },
+                            _ => give_back(Block(block)),
+                        }
+                        if mine.len() > 300 {
+                            give_back(mine.swap_remove(random.below(300)));
+                        }
+                        receiver.try_iter().for_each(give_back);
+                    }
+                    mine.into_iter().for_each(give_back);
+                    drop(next);
+                    receiver.into_iter().for_each(give_back);
+                });
+            }
+            drop(senders);
+        });
+        assert_eq!(pool.stats().live, 0);
+        assert!(pool.stats().held_bytes < 1 << 18, "{:?}", pool.stats());
+    }
+}
+
 #[test]
 fn a_shared_pool_serves_threads_too() {
     let pool = Pool::<[u64; 3], _>::create(Block::new(Global::new(), 1 << 20).unwrap()).unwrap();
@@ -177,6 +236,8 @@ fn send_and_sync_where_true() {
     send::<brkmap_toolbox::Arena<u64>>();
     send::<SyncPool<u64>>();
     sync::<SyncPool<std::cell::Cell<u64>>>();
+    send::<SyncBlockPool>();
+    sync::<SyncBlockPool<AnonymousMap>>();
     send::<HandleArena<u64>>();
     sync::<HandleArena<u64>>();
     send::<brkmap_toolbox::source::SharedMap>();

@@ -175,9 +175,9 @@ impl Kernel for Linux {
         program_break::now()
     }
 
-    unsafe fn move_break(&self, delta: isize) -> Option<usize> {
+    unsafe fn move_break(&self, from: usize, delta: isize) -> Option<usize> {
         // SAFETY: [caller-owns-range] the caller's promise: a shrink drops only memory of the caller
-        unsafe { program_break::shift(delta) }
+        unsafe { program_break::shift(from, delta) }
     }
 
     unsafe fn spawn(
@@ -356,6 +356,89 @@ pub(crate) fn opaque(mut number: usize) -> usize {
     // SAFETY: [register] the instruction is empty.
     unsafe { core::arch::asm!("/* {} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
     number
+}
+
+/// See [`multiply`](crate::multiply).
+#[inline(always)]
+pub(crate) fn multiply(number: usize, by: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut product = number;
+        // SAFETY: [register] computes in registers alone.
+        unsafe { core::arch::asm!("imul {}, {}", inout(reg) product, in(reg) by, options(pure, nomem, nostack)) };
+        product
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    number.wrapping_mul(by)
+}
+
+/// See [`count_down`](crate::count_down).
+///
+/// # Safety
+/// [record-field].
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
+    // SAFETY: [record-field] a load and a store of the counter, each of which is whole, as relaxed ones are.
+    unsafe {
+        core::arch::asm!(
+            "dec dword ptr [{} + {}]",
+            "jle {}",
+            in(reg) &raw const *record,
+            const OFFSET,
+            label { return true },
+            options(nostack),
+        );
+    }
+    false
+}
+
+/// See [`field_is`](crate::field_is).
+///
+/// # Safety
+/// [record-field].
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+    // SAFETY: [record-field] reads the word as a relaxed load does.
+    unsafe {
+        core::arch::asm!(
+            "cmp qword ptr [{} + {}], {}",
+            "jne {}",
+            in(reg) &raw const *record,
+            const OFFSET,
+            in(reg) value,
+            label { return false },
+            options(readonly, nostack),
+        );
+    }
+    true
+}
+
+/// See [`count_down`](crate::count_down).
+///
+/// # Safety
+/// [record-field].
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
+    // SAFETY: [record-field].
+    let counter = unsafe { &*(&raw const *record).byte_add(OFFSET).cast::<AtomicI32>() };
+    let count = counter.load(Ordering::Relaxed).wrapping_sub(1);
+    counter.store(count, Ordering::Relaxed);
+    count <= 0
+}
+
+/// See [`field_is`](crate::field_is).
+///
+/// # Safety
+/// [record-field].
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+    // SAFETY: [record-field].
+    let word = unsafe { &*(&raw const *record).byte_add(OFFSET).cast::<AtomicUsize>() };
+    word.load(Ordering::Relaxed) == value
 }
 
 /// See [`prefetch`](crate::prefetch).

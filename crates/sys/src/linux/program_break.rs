@@ -13,19 +13,16 @@ pub(super) fn now() -> Option<usize> {
     if answer == 0 || syscall::refused(answer) { None } else { Some(answer) }
 }
 
-/// Moves the break by `delta`; see [`Kernel::move_break`](crate::Kernel::move_break).
+/// Moves the break by `delta` from where [`now`] said it is; see [`Kernel::move_break`](crate::Kernel::move_break). A call that
+/// the kernel refuses must not reach libc, which would store the error as the new break: who asks `now` first has seen that
+/// it answers.
 ///
 /// # Safety
 /// A shrink drops only memory of the caller, and the caller serialises its own calls.
-pub(super) unsafe fn shift(delta: isize) -> Option<usize> {
-    // A refused call must not reach libc: it would store the error as the new break, and the program's next sbrk would
-    // start from there.
-    let before = now()?;
+pub(super) unsafe fn shift(before: usize, delta: isize) -> Option<usize> {
     let target = before.checked_add_signed(delta)?;
     // SAFETY: [caller-owns-range] the caller's promise
-    let old = unsafe { request(before, target, delta) }?;
-    let reached = old.checked_add_signed(delta)?;
-    (now() == Some(reached)).then_some(old)
+    unsafe { request(before, target, delta) }
 }
 
 /// glibc keeps the break in a variable of its own (`__curbrk`), from which the program's `sbrk` counts: a raw `brk` behind
@@ -49,7 +46,10 @@ unsafe fn request(before: usize, _target: usize, delta: isize) -> Option<usize> 
         }
         // SAFETY: [caller-owns-range] the caller's promise
         let old = tally::note(nr::BRK, unsafe { sbrk(delta) } as usize);
-        (old != usize::MAX).then_some(old)
+        // What libc believes now is what the kernel answered, and asking libc is no call.
+        // SAFETY: [no-memory-effect] a delta of 0 asks
+        let reached = unsafe { sbrk(0) } as usize;
+        (old.checked_add_signed(delta) == Some(reached)).then_some(old)
     })
 }
 

@@ -289,7 +289,7 @@ impl Kernel for Sim {
         now
     }
 
-    unsafe fn move_break(&self, delta: isize) -> Option<usize> {
+    unsafe fn move_break(&self, _from: usize, delta: isize) -> Option<usize> {
         let mut state = self.state();
         if delta < 0 && state.faults.strikes(Call::ShrinkBreak) {
             state.faults.note_refusal(Call::ShrinkBreak);

@@ -30,8 +30,9 @@ impl Key {
     /// The key of a number that [`to_bits`](Key::to_bits) gave.
     pub const fn from_bits(bits: u64) -> Option<Key> {
         match NonZeroU32::new(bits as u32) {
-            Some(generation) => Some(Key { index: (bits >> 32) as u32, generation }),
-            None => None,
+            // An even count is that of a free slot: no key ever had it, and it would find one.
+            Some(generation) if generation.get() % 2 == 1 => Some(Key { index: (bits >> 32) as u32, generation }),
+            _ => None,
         }
     }
 }

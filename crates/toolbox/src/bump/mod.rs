@@ -26,6 +26,7 @@
 //!
 //! **Limits.** One thread at a time (`Send`, not `Sync`). What does not fit the rest of a chunk leaves that rest unused.
 
+mod copy;
 mod scope;
 mod values;
 
@@ -252,13 +253,15 @@ impl<S: Source> Bump<S> {
     /// Frees everything, keeps the largest chunk and gives the others back.
     #[inline]
     pub fn reset(&mut self) {
-        if self.chunks.oldest() != self.chunks.newest() {
-            self.keep_the_largest();
+        match self.chunks.oldest() {
+            // The one chunk is the current one, and its end is known.
+            Some(only) if Some(only) == self.chunks.newest() => self.position.set(only.start().as_ptr()),
+            _ => self.keep_the_largest(),
         }
-        self.rewind_to_start();
     }
 
     #[cold]
+    #[inline(never)]
     fn keep_the_largest(&mut self) {
         let mut largest: Option<Chunk> = None;
         self.chunks.each(|chunk| largest = largest.filter(|l| l.bytes() > chunk.bytes()).or(Some(chunk)));
@@ -268,6 +271,7 @@ impl<S: Source> Bump<S> {
                 unsafe { self.chunks.release(chunk) };
             }
         });
+        self.rewind_to_start();
     }
 
     /// Frees everything and keeps all chunks.

@@ -1,6 +1,7 @@
 //! Values, slices and texts in a bump allocator.
 
 use super::Bump;
+use super::copy::copy_short;
 use crate::error::{Error, ErrorKind, give_up};
 use crate::source::Source;
 use core::alloc::Layout;
@@ -98,7 +99,7 @@ impl<S: Source> Bump<S> {
     unsafe fn fill_copy<T: Copy>(&self, place: NonNull<T>, values: &[T]) -> &mut [T] {
         // SAFETY: [bump-room] the caller's promise; borrowed with `self`.
         unsafe {
-            ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len());
+            copy_short(values.as_ptr().cast(), place.as_ptr().cast(), size_of_val(values));
             &mut *ptr::slice_from_raw_parts_mut(place.as_ptr(), values.len())
         }
     }

@@ -280,7 +280,7 @@ impl<S: Source, F: FitKind> FreeList<S, F> {
         let room = (size as usize + align + 64).saturating_add(size as usize / 8);
         if let Some(newest) = self.chunks.newest() {
             let (start, end) = Self::region(newest);
-            let fits = end - start + room as u64 * 4 < blocks::LONGEST_REGION;
+            let fits = (end - start).saturating_add((room as u64).saturating_mul(4)) < blocks::LONGEST_REGION;
             if fits && self.chunks.extend(newest, room).is_ok() {
                 let (_, new_end) = Self::region(newest);
                 let Ok(()) = blocks::extend_region::<F, Words>(&self.words, end, new_end - end);

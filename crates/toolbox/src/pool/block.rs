@@ -42,6 +42,10 @@ impl BlockPool {
 
 impl<S: Source> BlockPool<S> {
     /// An empty one over a source. Blocks are at least 8 bytes.
+    ///
+    /// # Panics
+    ///
+    /// The alignment is half the address space.
     pub const fn over(source: S, block: Layout) -> BlockPool<S> {
         BlockPool { slots: Slots::over(source), slot: slot_layout(block) }
     }

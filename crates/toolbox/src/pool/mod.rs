@@ -14,6 +14,7 @@
 //! | [`Pool<T>`] | a [`Pooled<T>`](Pooled) that is dropped and returned by itself | one | pop: 4 instructions | push: 3 |
 //! | [`BlockPool`] | a block of one [`Layout`](core::alloc::Layout) | one | the same | the same |
 //! | [`SyncPool<T>`] | a [`SyncPooled<T>`](SyncPooled) | any number, lock-free | one compare-and-exchange | one |
+//! | [`SyncBlockPool`] | a block of one layout | any number, lock-free | the same | the same |
 //!
 //! ```text
 //!   chunk   |header|T|free|T|T|free|free|T|· · never used · ·|
@@ -21,14 +22,17 @@
 //!   list ──────────────┴◄───────┴◄───┘        the last freed is the next used: it is in the cache
 //! ```
 //!
-//! **Limits.** Slots are at least 8 bytes. Chunks go back when the pool is dropped, not before.
+//! **Limits.** Slots are at least 8 bytes; between threads 4 bytes longer than the object. Chunks go back when the pool is dropped, not before.
 
 mod block;
 mod sync;
+mod sync_block;
+mod sync_slots;
 mod typed;
 
 pub use block::BlockPool;
 pub use sync::{SyncPool, SyncPooled};
+pub use sync_block::SyncBlockPool;
 pub use typed::{Pool, Pooled};
 
 use crate::chunks::Chunks;
@@ -50,7 +54,7 @@ const fn slot_layout(object: Layout) -> Layout {
     let align = if object.align() > align_of::<Link>() { object.align() } else { align_of::<Link>() };
     match Layout::from_size_align(size.next_multiple_of(align), align) {
         Ok(slot) => slot,
-        Err(_) => panic!("a layout's size, rounded up to its alignment, is at most isize::MAX"),
+        Err(_) => panic!("a slot, rounded up to its alignment, is at most isize::MAX bytes"),
     }
 }
 
@@ -133,8 +137,9 @@ impl<S: Source> Slots<S> {
         let mut found = false;
         self.chunks.each(|chunk| {
             let start = chunk.start().addr().get();
-            let end =
-                if Some(chunk) == self.chunks.newest() { self.fresh.get().addr() } else { chunk.end().addr().get() };
+            // A rest that is too short for a slot is none.
+            let whole = start + chunk.bytes() / slot.size() * slot.size();
+            let end = if Some(chunk) == self.chunks.newest() { self.fresh.get().addr() } else { whole };
             found |= (start..end).contains(&address) && (address - start).is_multiple_of(slot.size());
         });
         found

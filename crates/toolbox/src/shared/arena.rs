@@ -22,9 +22,9 @@
 //!
 //! **Limits.** 2^32 values. Chunks are the memory itself: a file grows in place, other memories have a fixed length.
 
-use super::header::{self, AT_ROOT, Kind, OWN, layout_of};
-use super::words::{Words, stride};
-use super::{Handle, Memory, lock};
+use super::header::{self, Kind, OWN, layout_of};
+use super::words::stride;
+use super::{Handle, Memory, face, lock};
 use crate::error::{Error, ErrorKind};
 use crate::plain::Plain;
 use core::marker::PhantomData;
@@ -35,6 +35,8 @@ pub struct Arena<T: Plain, M: Memory> {
     memory: M,
     values: PhantomData<fn() -> T>,
 }
+
+face!(Arena<T: Plain, M: Memory>);
 
 /// The word with the epoch in its high half, the count in its low half.
 const AT_COUNT: u64 = OWN;
@@ -67,20 +69,6 @@ impl<T: Plain, M: Memory> Arena<T, M> {
             return Err(Error::new(ErrorKind::Corrupt, "shared::Arena::open", count as usize, remedy));
         }
         Ok(arena)
-    }
-
-    /// The memory.
-    pub fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// The memory, with all that it holds.
-    pub fn into_memory(self) -> M {
-        self.memory
-    }
-
-    fn words(&self) -> Words<'_> {
-        Words::of(&self.memory)
     }
 
     fn state(&self) -> Result<(u32, u32), Error> {
@@ -166,21 +154,6 @@ impl<T: Plain, M: Memory> Arena<T, M> {
         let epoch = epoch.wrapping_add(1).max(1);
         self.words().at(AT_COUNT)?.store(u64::from(epoch) << 32, Ordering::Release);
         Ok(())
-    }
-
-    /// Remembers a number, usually a handle's, from which all else is found after a restart.
-    ///
-    /// # Errors
-    ///
-    /// The memory was overwritten.
-    pub fn set_root(&self, root: u64) -> Result<(), Error> {
-        self.words().at(AT_ROOT)?.store(root, Ordering::Release);
-        Ok(())
-    }
-
-    /// The number that was remembered; 0 at first.
-    pub fn root(&self) -> u64 {
-        self.words().at(AT_ROOT).map_or(0, |word| word.load(Ordering::Acquire))
     }
 }
 

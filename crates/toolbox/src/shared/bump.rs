@@ -23,9 +23,9 @@
 //!
 //! **Limits.** 32 GiB. A record that is read while another process resets is a mixture; the handle is refused afterwards.
 
-use super::header::{self, AT_ROOT, Kind, OWN};
+use super::header::{self, Kind, OWN};
 use super::words::{WORD, Words, stride};
-use super::{Handle, Memory, lock};
+use super::{Handle, Memory, face, lock};
 use crate::error::{Error, ErrorKind};
 use crate::plain::{Plain, tag};
 use core::mem::MaybeUninit;
@@ -47,6 +47,8 @@ use core::sync::atomic::Ordering;
 pub struct Bump<M: Memory> {
     memory: M,
 }
+
+face!(Bump<M: Memory>);
 
 /// The word with the epoch in its high half, the used words in its low half.
 const AT_USED: u64 = OWN;
@@ -74,20 +76,6 @@ impl<M: Memory> Bump<M> {
         let bump = Bump { memory };
         bump.state()?;
         Ok(bump)
-    }
-
-    /// The memory.
-    pub fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// The memory, with all that it holds.
-    pub fn into_memory(self) -> M {
-        self.memory
-    }
-
-    fn words(&self) -> Words<'_> {
-        Words::of(&self.memory)
     }
 
     /// Epoch and end of the records.
@@ -233,20 +221,5 @@ impl<M: Memory> Bump<M> {
     /// Bytes in use, with the lengths.
     pub fn used(&self) -> usize {
         self.state().map_or(0, |(_, end)| (end - DATA) as usize)
-    }
-
-    /// Remembers a number, usually a handle's, from which all else is found after a restart.
-    ///
-    /// # Errors
-    ///
-    /// The memory was overwritten.
-    pub fn set_root(&self, root: u64) -> Result<(), Error> {
-        self.words().at(AT_ROOT)?.store(root, Ordering::Release);
-        Ok(())
-    }
-
-    /// The number that was remembered; 0 at first.
-    pub fn root(&self) -> u64 {
-        self.words().at(AT_ROOT).map_or(0, |word| word.load(Ordering::Acquire))
     }
 }

@@ -24,17 +24,16 @@
 //! **Limits.** The length is that of the memory when it was created, 64 GiB at most. A generation has 16 bits: a handle
 //! kept over 65,535 further allocations may be believed if a block begins at its place again.
 
-use super::header::{self, AT_ROOT, Kind, OWN};
+use super::free_space::{AT_GENERATION, GENERATION_SHIFT, Plan, Shared};
+use super::header::{self, Kind, OWN};
 use super::lock::{self, Guard};
 use super::words::{WORD, Words, stride};
-use super::{Handle, Memory};
+use super::{Handle, Memory, face};
 use crate::error::{Error, ErrorKind};
-use crate::free_list::blocks::{self, LEAST, PREVIOUS_USED, SIZE, Space, USED};
+use crate::free_list::blocks::{self, LEAST, SIZE, Space, USED};
 use crate::free_list::{FitKind, Segregated};
 use crate::plain::{Plain, tag};
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
-use core::sync::atomic::Ordering;
 
 /// Blocks of any size in shared memory or a file. The module's documentation says when.
 ///
@@ -56,114 +55,7 @@ pub struct FreeList<M: Memory, F: FitKind = Segregated> {
     fit: PhantomData<F>,
 }
 
-/// Where things lie; computed from the length alone, never read from the memory.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    bits: u64,
-    start: u64,
-    /// The end mark.
-    end: u64,
-}
-
-/// The last generation that was given out.
-const AT_GENERATION: u64 = OWN;
-const INDEX: u64 = OWN + 16;
-/// Where a header has the generation.
-const GENERATION_SHIFT: u32 = 48;
-
-impl Plan {
-    fn of<F: FitKind>(bytes: u64) -> Option<Plan> {
-        let bits = INDEX + F::WORDS as u64 * WORD;
-        // One bit per 16 bytes is one byte per 128.
-        let rest = bytes.checked_sub(bits)?.min(60 << 30);
-        let map = (rest / 128).next_multiple_of(64) + 64;
-        let start = (bits + map).next_multiple_of(16);
-        let end = ((bits + rest) & !15).checked_sub(8)?;
-        (end >= start + 8 + LEAST).then_some(Plan { bits, start, end })
-    }
-}
-
-/// The words of a list, as the blocks see them.
-struct Shared<'m> {
-    words: Words<'m>,
-    plan: Plan,
-}
-
-impl Space for Shared<'_> {
-    type Fault = Error;
-    const IS_TRUSTED: bool = false;
-
-    fn corrupt(at: u64) -> Error {
-        blocks::corrupt(at)
-    }
-
-    fn load(&self, at: u64) -> Result<u64, Error> {
-        if at < self.plan.start || at > self.plan.end { Err(blocks::corrupt(at)) } else { self.words.load(at) }
-    }
-
-    fn store(&self, at: u64, word: u64) -> Result<(), Error> {
-        if at < self.plan.start || at > self.plan.end { Err(blocks::corrupt(at)) } else { self.words.store(at, word) }
-    }
-
-    fn head(&self, number: usize) -> u64 {
-        // The plan says that the index is there.
-        self.words.load(INDEX + number as u64 * WORD).unwrap_or(0)
-    }
-
-    fn set_head(&self, number: usize, word: u64) {
-        let _ = self.words.store(INDEX + number as u64 * WORD, word);
-    }
-}
-
-impl Shared<'_> {
-    /// The word and the bit that say whether a block begins at a header.
-    fn bit(&self, block: u64) -> (u64, u64) {
-        let number = (block - self.plan.start) / 16;
-        (self.plan.bits + number / 64 * WORD, 1 << (number % 64))
-    }
-
-    fn begins(&self, block: u64) -> Result<bool, Error> {
-        let (at, bit) = self.bit(block);
-        Ok(self.words.load(at)? & bit != 0)
-    }
-
-    fn set_begins(&self, block: u64, begins: bool) -> Result<(), Error> {
-        let (at, bit) = self.bit(block);
-        let word = self.words.load(at)?;
-        self.words.store(at, if begins { word | bit } else { word & !bit })
-    }
-
-    /// Makes flags, last words, index and bits anew from the sizes. Neighbours that are both free are joined.
-    fn repair<F: FitKind>(&self) -> Result<(), Error> {
-        blocks::walk(self, self.plan.start, self.plan.end, |_, _| Ok(()))?;
-        for number in 0..F::WORDS {
-            self.set_head(number, 0);
-        }
-        for at in (self.plan.bits..self.plan.start & !7).step_by(WORD as usize) {
-            self.words.store(at, 0)?;
-        }
-        let (mut at, mut previous_used) = (self.plan.start + 8, PREVIOUS_USED);
-        while at < self.plan.end {
-            let header = self.load(at)?;
-            let mut size = header & SIZE;
-            if header & USED != 0 {
-                self.store(at, header & !PREVIOUS_USED | previous_used)?;
-                self.set_begins(at, true)?;
-                previous_used = PREVIOUS_USED;
-            } else {
-                while at + size < self.plan.end && self.load(at + size)? & USED == 0 {
-                    size += self.load(at + size)? & SIZE;
-                }
-                self.store(at, size | PREVIOUS_USED)?;
-                self.store(at + size - 8, size)?;
-                F::insert(self, at, size)?;
-                previous_used = 0;
-            }
-            at += size;
-        }
-        self.store(self.plan.end, USED | previous_used)
-    }
-}
+face!(FreeList<M: Memory, F: FitKind>);
 
 impl<M: Memory> FreeList<M> {
     /// An empty one with segregated fit. What the memory holds is lost.
@@ -229,23 +121,13 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
         Plan::of::<F>(bytes).ok_or(small)
     }
 
-    /// The memory.
-    pub fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// The memory, with all that it holds.
-    pub fn into_memory(self) -> M {
-        self.memory
-    }
-
     fn space(&self) -> Shared<'_> {
-        Shared { words: Words::of(&self.memory), plan: self.plan }
+        Shared { words: self.words(), plan: self.plan }
     }
 
     /// The lock, and consistent contents.
     fn lock(&self) -> Result<Guard<'_>, Error> {
-        let mut held = lock::lock(Words::of(&self.memory))?;
+        let mut held = lock::lock(self.words())?;
         if held.was_cut_off {
             self.space().repair::<F>()?;
             held.end();
@@ -344,7 +226,7 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
         }
         let new = self.allocate(bytes)?;
         let (to, _) = self.find(new)?;
-        let words = Words::of(&self.memory);
+        let words = self.words();
         for word in (WORD..old.min(size)).step_by(WORD as usize) {
             words.store(to + word, words.load(at + word)?)?;
         }
@@ -379,7 +261,7 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
     /// The block was freed, or is shorter.
     pub fn read(&self, block: Handle<[u8]>, from: usize, bytes: &mut [u8]) -> Result<(), Error> {
         let start = self.part(block, from, bytes.len())?;
-        let words = Words::of(&self.memory);
+        let words = self.words();
         for (at, byte) in (from as u64..).zip(bytes) {
             *byte = words.load(start + at / WORD * WORD)?.to_ne_bytes()[(at % WORD) as usize];
         }
@@ -393,7 +275,7 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
     /// The block was freed, or is shorter.
     pub fn write(&self, block: Handle<[u8]>, from: usize, bytes: &[u8]) -> Result<(), Error> {
         let start = self.part(block, from, bytes.len())?;
-        let words = Words::of(&self.memory);
+        let words = self.words();
         let (mut at, mut rest) = (from as u64, bytes);
         while !rest.is_empty() {
             let place = start + at / WORD * WORD;
@@ -423,13 +305,8 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
     ///
     /// The block was freed, or holds something smaller.
     pub fn get<T: Plain>(&self, block: Handle<T>) -> Result<T, Error> {
-        let mut value = MaybeUninit::<T>::uninit();
         let at = self.part(Handle::from_bits(block.to_bits()), 0, size_of::<T>())?;
-        // SAFETY: [plain-type] the bytes of a local; any may be written.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) };
-        Words::of(&self.memory).read_bytes(at, bytes)?;
-        // SAFETY: [plain-type] all bytes were written, and any bytes are a value.
-        Ok(unsafe { value.assume_init() })
+        self.words().read(at)
     }
 
     /// Replaces the value of a block.
@@ -439,7 +316,7 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
     /// The block was freed, or holds something smaller.
     pub fn set<T: Plain>(&self, block: Handle<T>, value: T) -> Result<(), Error> {
         let at = self.part(Handle::from_bits(block.to_bits()), 0, size_of::<T>())?;
-        Words::of(&self.memory).write(at, &value)
+        self.words().write(at, &value)
     }
 
     /// The handles of all live blocks, in the order of their places; empty where the memory was overwritten.
@@ -477,20 +354,5 @@ impl<M: Memory, F: FitKind> FreeList<M, F> {
         let _held = self.lock()?;
         let (live, _, bytes) = blocks::check_region(&self.space(), self.plan.start, self.plan.end)?;
         Ok((live, bytes as usize))
-    }
-
-    /// Remembers a number, usually a handle's, from which all else is found after a restart.
-    ///
-    /// # Errors
-    ///
-    /// The memory was overwritten.
-    pub fn set_root(&self, root: u64) -> Result<(), Error> {
-        Words::of(&self.memory).at(AT_ROOT)?.store(root, Ordering::Release);
-        Ok(())
-    }
-
-    /// The number that was remembered; 0 at first.
-    pub fn root(&self) -> u64 {
-        Words::of(&self.memory).at(AT_ROOT).map_or(0, |word| word.load(Ordering::Acquire))
     }
 }

@@ -93,10 +93,14 @@ mod owner {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The second field is the program's name in parentheses and may hold anything; the state follows it.
         let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-        match fields.next()? {
-            // A zombie does nothing any more: its start time is no living process's.
-            "Z" | "X" => Some(u64::MAX),
-            _ => fields.nth(18)?.parse().ok(),
+        let state = fields.next()?;
+        let threads: u64 = fields.nth(16)?.parse().ok()?;
+        match state {
+            // A zombie does nothing any more: its start time is no living process's. But a process whose first thread alone
+            // has ended looks the same, and its other threads go on.
+            "Z" if threads <= 1 => Some(u64::MAX),
+            "X" => Some(u64::MAX),
+            _ => fields.nth(1)?.parse().ok(),
         }
     }
 }

@@ -35,7 +35,9 @@ mod arena;
 mod block;
 mod bump;
 mod exclusive;
+mod face;
 mod free_list;
+mod free_space;
 mod handle;
 mod header;
 mod lock;
@@ -52,6 +54,7 @@ pub use pool::Pool;
 
 use crate::error::{Error, ErrorKind};
 use core::ptr::NonNull;
+use face::face;
 
 /// One range of memory that others may see and write.
 ///
@@ -73,13 +76,14 @@ pub unsafe trait Memory {
         Err(Error::new(ErrorKind::Exhausted, "Memory::grow", bytes, "make the memory larger from the start"))
     }
 
-    /// Whether no other process can be using the memory: a lock says so, or it is this process's alone.
+    /// Whether nobody else can be using the memory: neither another process (a lock says so, or it is this process's alone)
+    /// nor another value here.
     fn is_alone(&self) -> bool {
         false
     }
 }
 
-// SAFETY: [memory-contract] every method is that of `M`.
+// SAFETY: [memory-contract] range and growth are those of `M`.
 unsafe impl<M: Memory + ?Sized> Memory for &M {
     fn range(&self) -> NonNull<[u8]> {
         (**self).range()
@@ -89,7 +93,8 @@ unsafe impl<M: Memory + ?Sized> Memory for &M {
         (**self).grow(bytes)
     }
 
+    /// Another borrow may be in use beside this one.
     fn is_alone(&self) -> bool {
-        (**self).is_alone()
+        false
     }
 }

@@ -24,11 +24,12 @@
 //!
 //! **Limits.** 2^32 − 1 slots. A generation has 31 bits: a handle that is kept over 2^31 reuses of its slot is believed.
 
-use super::header::{self, AT_ROOT, Kind, OWN, layout_of};
-use super::words::{WORD, Words, stride};
-use super::{Handle, Memory};
+use super::header::{self, Kind, OWN, layout_of};
+use super::words::{WORD, stride};
+use super::{Handle, Memory, face};
 use crate::error::{Error, ErrorKind};
 use crate::plain::Plain;
+use crate::tagged;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,6 +38,8 @@ pub struct Pool<T: Plain, M: Memory> {
     memory: M,
     values: PhantomData<fn() -> T>,
 }
+
+face!(Pool<T: Plain, M: Memory>);
 
 /// Count of changes << 32 | number of the first free slot plus 1.
 const AT_HEAD: u64 = OWN;
@@ -88,20 +91,6 @@ impl<T: Plain, M: Memory> Pool<T, M> {
         Ok(pool)
     }
 
-    /// The memory.
-    pub fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// The memory, with all that it holds.
-    pub fn into_memory(self) -> M {
-        self.memory
-    }
-
-    fn words(&self) -> Words<'_> {
-        Words::of(&self.memory)
-    }
-
     /// Slots that the memory has room for.
     pub fn capacity(&self) -> u32 {
         u32::try_from(self.words().bytes().saturating_sub(DATA) / Self::SLOT).unwrap_or(u32::MAX).min(u32::MAX - 1)
@@ -137,17 +126,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     }
 
     fn pop(&self) -> Result<Option<u32>, Error> {
-        let head = self.words().at(AT_HEAD)?;
-        let mut now = head.load(Ordering::Acquire);
-        loop {
-            let Some(index) = (now as u32).checked_sub(1) else { return Ok(None) };
-            let next = self.state(index)?.load(Ordering::Relaxed) as u32;
-            let changed = ((now >> 32).wrapping_add(1) << 32) | u64::from(next);
-            match head.compare_exchange_weak(now, changed, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Some(index)),
-                Err(other) => now = other,
-            }
-        }
+        let next_of = |index| Ok(self.state(index)?.load(Ordering::Relaxed) as u32);
+        tagged::pop(self.words().at(AT_HEAD)?, next_of)
     }
 
     fn take_fresh(&self) -> Result<u32, Error> {
@@ -196,8 +176,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
         Ok(copy)
     }
 
-    /// Replaces a value. Two who replace it at the same moment leave a mixture: values that matter that much need one
-    /// writer.
+    /// Replaces a value. Two who replace it at the same moment leave a mixture, and who replaces it while another removes it
+    /// may write into the value that has the slot next: values that matter that much need one writer.
     ///
     /// # Errors
     ///
@@ -227,15 +207,8 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     /// Puts a slot in state `free` on the list.
     fn push(&self, index: u32, free: u64) -> Result<(), Error> {
         let (head, state) = (self.words().at(AT_HEAD)?, self.state(index)?);
-        let mut now = head.load(Ordering::Relaxed);
-        loop {
-            state.store(free | now & u64::from(u32::MAX), Ordering::Relaxed);
-            let changed = ((now >> 32).wrapping_add(1) << 32) | u64::from(index + 1);
-            match head.compare_exchange_weak(now, changed, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(other) => now = other,
-            }
-        }
+        tagged::push(head, index, |next| state.store(free | u64::from(next), Ordering::Relaxed));
+        Ok(())
     }
 
     /// Makes the list of free slots anew from the slots themselves, so that none is lost.
@@ -272,21 +245,6 @@ impl<T: Plain, M: Memory> Pool<T, M> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.handles().next().is_none()
-    }
-
-    /// Remembers a number, usually a handle's, from which all else is found after a restart.
-    ///
-    /// # Errors
-    ///
-    /// The memory was overwritten.
-    pub fn set_root(&self, root: u64) -> Result<(), Error> {
-        self.words().at(AT_ROOT)?.store(root, Ordering::Release);
-        Ok(())
-    }
-
-    /// The number that was remembered; 0 at first.
-    pub fn root(&self) -> u64 {
-        self.words().at(AT_ROOT).map_or(0, |word| word.load(Ordering::Acquire))
     }
 }
 

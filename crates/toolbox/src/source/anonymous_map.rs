@@ -183,7 +183,7 @@ unsafe impl Source for AnonymousMap {
     }
 
     unsafe fn extend(&self, start: NonNull<u8>, layout: Layout, bytes: usize) -> Result<NonNull<[u8]>, Error> {
-        let usable = self.rounded(bytes)?;
+        let usable = self.rounded(bytes.max(layout.size()))?;
         let whole = self.whole(layout.size(), layout.align())?;
         if usable > whole.body && (self.reserve > 0 || self.guarded) {
             let remedy = "reserve more addresses, or acquire another range";

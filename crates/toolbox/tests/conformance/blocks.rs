@@ -1,137 +1,26 @@
-//! Rows that hand out blocks: `Bump`, `BlockPool`, `FreeList` in its four fits.
+//! What the rows that hand out blocks must do.
 
+use super::rows::Blocks;
 use super::sources::Origin;
 use super::support::{Random, Watched};
 use super::{Report, with_seeds};
-use brkmap_toolbox::free_list::{BestFit, FirstFit, FitKind, NextFit, Segregated};
+use brkmap_toolbox::free_list::{BestFit, FirstFit, NextFit, Segregated};
 use brkmap_toolbox::source::{AnonymousMap, Source};
-use brkmap_toolbox::{BlockPool, Bump, Error, ErrorKind, FreeList, Stats};
+use brkmap_toolbox::{BlockPool, Bump, Error, ErrorKind, FreeList, SyncBlockPool};
 use std::alloc::Layout;
 use std::ptr::NonNull;
-
-/// What the suite needs to know of an allocator of blocks.
-trait Blocks<S: Source> {
-    const NAME: &'static str;
-    /// Largest size and alignment that it serves.
-    const LARGEST: (usize, usize);
-    /// Single blocks can be freed.
-    const FREES: bool;
-    fn over(source: S) -> Self;
-    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error>;
-    /// # Safety
-    /// The block is live, from here, and nobody uses it.
-    unsafe fn free(&self, block: NonNull<u8>, layout: Layout);
-    /// In place; false: it could not.
-    /// # Safety
-    /// The block is live and from here.
-    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, bytes: usize) -> bool;
-    fn stats(&self) -> Stats;
-    fn check(&self);
-    fn source(&self) -> &S;
-}
-
-impl<S: Source> Blocks<S> for Bump<S> {
-    const NAME: &'static str = "Bump";
-    const LARGEST: (usize, usize) = (1 << 16, 1 << 16);
-    const FREES: bool = false;
-    fn over(source: S) -> Self {
-        Bump::over(source)
-    }
-    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        Bump::allocate(self, layout)
-    }
-    unsafe fn free(&self, _block: NonNull<u8>, _layout: Layout) {}
-    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, bytes: usize) -> bool {
-        // SAFETY: passed on.
-        unsafe { self.resize_last(block, old.size(), bytes) }
-    }
-    fn stats(&self) -> Stats {
-        Bump::stats(self)
-    }
-    fn check(&self) {}
-    fn source(&self) -> &S {
-        Bump::source(self)
-    }
-}
-
-impl<S: Source> Blocks<S> for BlockPool<S> {
-    const NAME: &'static str = "BlockPool";
-    const LARGEST: (usize, usize) = (256, 64);
-    const FREES: bool = true;
-    fn over(source: S) -> Self {
-        BlockPool::over(source, Layout::from_size_align(256, 64).unwrap())
-    }
-    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        assert!(self.serves(layout));
-        BlockPool::allocate(self)
-    }
-    unsafe fn free(&self, block: NonNull<u8>, _layout: Layout) {
-        // SAFETY: passed on.
-        unsafe { self.deallocate(block) }
-    }
-    unsafe fn resize(&self, _block: NonNull<u8>, _old: Layout, bytes: usize) -> bool {
-        bytes <= self.block().size()
-    }
-    fn stats(&self) -> Stats {
-        BlockPool::stats(self)
-    }
-    fn check(&self) {}
-    fn source(&self) -> &S {
-        BlockPool::source(self)
-    }
-}
-
-trait NamedFit: FitKind + Default {
-    const ROW: &'static str;
-}
-
-macro_rules! fits {
-    ($($fit:ty: $row:literal),*) => {$(impl NamedFit for $fit { const ROW: &'static str = $row; })*};
-}
-
-fits!(FirstFit: "FreeList, first fit", BestFit: "FreeList, best fit", NextFit: "FreeList, next fit",
-      Segregated: "FreeList, segregated");
-
-impl<S: Source, F: NamedFit> Blocks<S> for FreeList<S, F> {
-    const NAME: &'static str = F::ROW;
-    const LARGEST: (usize, usize) = (1 << 16, 1 << 13);
-    const FREES: bool = true;
-    fn over(source: S) -> Self {
-        FreeList::with_fit(F::default(), source)
-    }
-    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        let block = FreeList::allocate(self, layout)?;
-        assert!(block.len() >= layout.size());
-        Ok(block.cast())
-    }
-    unsafe fn free(&self, block: NonNull<u8>, _layout: Layout) {
-        // SAFETY: passed on.
-        unsafe { self.deallocate(block) }
-    }
-    unsafe fn resize(&self, block: NonNull<u8>, _old: Layout, bytes: usize) -> bool {
-        // SAFETY: passed on.
-        unsafe { FreeList::resize(self, block, bytes) }
-    }
-    fn stats(&self) -> Stats {
-        FreeList::stats(self)
-    }
-    fn check(&self) {
-        FreeList::check(self).expect("the tags fit each other");
-    }
-    fn source(&self) -> &S {
-        FreeList::source(self)
-    }
-}
 
 /// All rows over one source.
 pub(crate) fn run<O: Origin>(report: &mut Report, origin: &O) {
     suite::<Bump<Watched<O::Source>>, O>(report, origin);
     suite::<BlockPool<Watched<O::Source>>, O>(report, origin);
+    suite::<SyncBlockPool<Watched<O::Source>>, O>(report, origin);
     suite::<FreeList<Watched<O::Source>, FirstFit>, O>(report, origin);
     suite::<FreeList<Watched<O::Source>, BestFit>, O>(report, origin);
     suite::<FreeList<Watched<O::Source>, NextFit>, O>(report, origin);
     suite::<FreeList<Watched<O::Source>, Segregated>, O>(report, origin);
     report.cell("Bump: reset, marks, scopes", O::NAME, || bump_resets(origin));
+    report.cell("BlockPool, SyncBlockPool: misuse", O::NAME, || pool_misuse(origin));
     report.cell("FreeList: misuse, trim", O::NAME, || free_list_misuse(origin));
 }
 
@@ -235,7 +124,7 @@ fn grow_and_shrink<B: Blocks<S>, S: Source>(from: &B) {
 /// The source refuses at its n-th call, for every n: an error that says so, and everything as it was.
 fn exhaustion<B: Blocks<Watched<S>>, S: Source>(make: &impl Fn() -> B, room: Option<usize>) {
     for calls in 0..4 {
-        let from = make();
+        let mut from = make();
         from.source().allow(calls);
         let mut live = Vec::new();
         let error = loop {
@@ -350,6 +239,32 @@ fn bump_resets<O: Origin>(origin: &O) {
         assert!(outer[0] == 9 && outer[1..].iter().all(|byte| *byte == 1) && reused[0] == 4);
     });
     assert_eq!(bump.stats().live_bytes, before);
+}
+
+/// One pool after the other: a column may have one memory.
+fn pool_misuse<O: Origin>(origin: &O) {
+    let mut foreign = [0u64; 8];
+    let foreign = NonNull::from(&mut foreign).cast::<u8>();
+    macro_rules! refuses_misuse {
+        ($pool:expr) => {{
+            let pool = $pool;
+            let blocks: Vec<_> = (0..200).map(|_| pool.allocate().unwrap()).collect();
+            assert_eq!(pool.stats().live, 200);
+            let is_stale = |result: Result<(), Error>| result.is_err_and(|error| error.kind() == ErrorKind::Stale);
+            for block in blocks {
+                // SAFETY: each is given back once, and what is wrong is refused; one thread.
+                unsafe {
+                    assert!(is_stale(pool.try_deallocate(foreign)), "not from this pool");
+                    assert!(is_stale(pool.try_deallocate(block.add(8))), "inside a block");
+                    pool.try_deallocate(block).unwrap();
+                    assert!(is_stale(pool.try_deallocate(block)), "a second time");
+                }
+            }
+            assert_eq!(pool.stats().live, 0);
+        }};
+    }
+    refuses_misuse!(BlockPool::over(Watched::new(origin.make()), layout(40, 8)));
+    refuses_misuse!(SyncBlockPool::over(Watched::new(origin.make()), layout(40, 8)));
 }
 
 fn free_list_misuse<O: Origin>(origin: &O) {

@@ -10,6 +10,7 @@
 mod support;
 
 mod blocks;
+mod rows;
 mod shared;
 mod sources;
 mod typed;

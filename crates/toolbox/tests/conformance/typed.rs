@@ -140,6 +140,12 @@ fn sync_pool<S: brkmap_toolbox::source::Source>(source: impl Fn() -> Watched<S>)
     drop(pool);
     let wide = SyncPool::over(source());
     assert!(is_aligned(&*wide.alloc(Wide([1; 40]))));
+    drop(wide);
+    let nothings = SyncPool::over(source());
+    let some: Vec<_> = (0..10).map(|_| nothings.alloc(Nothing::new())).collect();
+    assert_eq!((NOTHINGS.get(), nothings.stats().live), (10, 10));
+    drop(some);
+    assert_eq!((NOTHINGS.get(), nothings.stats().live), (0, 0));
 }
 
 fn arena<S: brkmap_toolbox::source::Source>(source: impl Fn() -> Watched<S>) {
