@@ -216,7 +216,10 @@ impl Processes {
                     && status.has_memory
                     && !living.borrowed
                 {
-                    living.sample = Some((status.name, status.peak_rss, Instant::now()));
+                    // In the middle of an exec the old name already stands over the new memory.
+                    let before = living.sample.take().filter(|(name, ..)| *name == status.name);
+                    let peak = before.map_or(0, |(_, peak, _)| peak).max(status.peak_rss);
+                    living.sample = Some((status.name, peak, Instant::now()));
                 }
                 continue;
             }

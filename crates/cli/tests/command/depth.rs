@@ -50,7 +50,7 @@ fn glibcs_heap_is_read_at_the_peak_and_at_the_end() {
     assert_eq!(document["verdict"]["class"], "cached", "the last moment is what the report opens with");
     // Over time: up, and for the malloc down again, which RSS does not show.
     let moments = process["timeline"].as_array().unwrap();
-    assert!(moments.len() > 10 && moments.len() <= 500, "{}", moments.len());
+    assert!(moments.len() > 4 && moments.len() <= 500, "{}", moments.len());
     assert!(moments.windows(2).all(|pair| pair[0]["at_ms"].as_u64() <= pair[1]["at_ms"].as_u64()));
     let live: Vec<u64> = moments.iter().filter_map(|moment| moment["live_bytes"].as_u64()).collect();
     assert!(
