@@ -41,6 +41,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("xz", "xz-utils"),
     ("chromium", "chromium"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
     ("libjemalloc.so.2", "libjemalloc2"),
     ("libmimalloc.so.2", "libmimalloc2.0"),
     ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),

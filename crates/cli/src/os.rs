@@ -131,6 +131,8 @@ pub(crate) enum Woken {
     Child,
     /// Somebody sent this signal to brkmap and means the program.
     Forward(i32),
+    /// A key on the terminal, or a terminal that went away: the program got this signal as well.
+    Key,
     /// Nothing for the given time.
     Timeout,
 }
@@ -146,8 +148,7 @@ pub(crate) fn wait_for_signal(limit: Duration) -> Woken {
         signal if FORWARDED.contains(&signal) => {
             // SAFETY: [plain-data] zeroed above and filled by the kernel.
             let code = unsafe { info.assume_init() }.si_code;
-            // What the kernel sends (a key, a terminal that went away) reached the program as well.
-            if code <= 0 { Woken::Forward(signal) } else { Woken::Timeout }
+            if code <= 0 { Woken::Forward(signal) } else { Woken::Key }
         }
         _ => Woken::Timeout,
     }

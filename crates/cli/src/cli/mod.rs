@@ -1,7 +1,9 @@
 //! The command line: one block per verb, with its flags, help and checks.
 
+pub(crate) mod compare;
 pub(crate) mod inspect;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 pub(crate) mod run;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -30,6 +32,10 @@ pub(crate) enum Verb {
     Inspect(inspect::Arguments),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Run a program on several mallocs and settings, and say which is best for it
+    Compare(compare::Arguments),
+    /// Figures of running processes for Prometheus, as a file or over HTTP; they are not stopped or touched
+    Metrics(metrics::Arguments),
     /// Run a program on brkmap's malloc: no report, no tracing, no cost
     Use(UseArguments),
     /// Print the path of the library, for LD_PRELOAD

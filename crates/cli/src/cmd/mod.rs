@@ -1,9 +1,11 @@
 //! One file per verb.
 
+mod compare;
 mod completions;
 mod inspect;
 mod lib_path;
 mod maps;
+mod metrics;
 mod run;
 mod target;
 mod use_;
@@ -37,6 +39,8 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),
         Verb::LibPath => lib_path::run(),
         Verb::Completions { shell } => completions::run(shell),

@@ -87,7 +87,8 @@ pub(super) fn environment(preload: Option<&Path>) -> Vec<(OsString, OsString)> {
     all
 }
 
-fn create(path: &Path, force: bool) -> Result<File, Failure> {
+/// Opens a report's file.
+pub(super) fn create(path: &Path, force: bool) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.write(true);
     if force {
@@ -106,7 +107,12 @@ fn no_trace(arguments: &Arguments) -> Option<String> {
     if arguments.no_trace {
         return Some("--no-trace".to_owned());
     }
-    let path = find(&arguments.command[0])?;
+    untraceable(&arguments.command[0])
+}
+
+/// Why the program of this name may not be traced.
+pub(super) fn untraceable(name: &OsStr) -> Option<String> {
+    let path = find(name)?;
     let facts = crate::elf::inspect(File::open(&path).ok()?).ok()?;
     let would_break = facts.is_privileged && crate::os::effective_user() != 0;
     would_break.then(|| format!("{} changes user or has capabilities, and would lose them if traced", path.display()))

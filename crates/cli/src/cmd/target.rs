@@ -36,18 +36,43 @@ pub(super) fn find(target: &str) -> Result<i32, Failure> {
             _ => Err(failure(Refusal::Gone(format!("there is no process {pid}")))),
         };
     }
+    choose(target, others().collect())
+}
+
+/// All processes but this one.
+fn others() -> impl Iterator<Item = Candidate> {
     let own = std::process::id() as i32;
-    let all: Vec<Candidate> = candidates().filter(|candidate| candidate.pid != own).collect();
-    choose(target, all)
+    candidates().filter(move |candidate| candidate.pid != own)
+}
+
+/// All processes that a number or name stands for.
+pub(super) fn all_called(target: &str) -> Result<Vec<i32>, Failure> {
+    if target.parse::<i32>().is_ok() {
+        return find(target).map(|pid| vec![pid]);
+    }
+    let fitting = others().filter(|candidate| candidate.is_called(target));
+    let all: Vec<i32> = fitting.map(|candidate| candidate.pid).collect();
+    if all.is_empty() { Err(nobody(target)) } else { Ok(all) }
+}
+
+/// All processes with at least so much resident memory, the largest first.
+pub(super) fn all_above(least: u64) -> Vec<i32> {
+    let mut all: Vec<Candidate> = others().filter(|candidate| candidate.rss >= least).collect();
+    all.sort_by_key(|candidate| std::cmp::Reverse(candidate.rss));
+    all.into_iter().map(|candidate| candidate.pid).collect()
+}
+
+fn nobody(name: &str) -> Failure {
+    failure(Refusal::Gone(format!(
+        "no process is called '{name}'; the name must fit to the letter, as `ps -eo pid,comm` shows it"
+    )))
 }
 
 fn choose(name: &str, all: Vec<Candidate>) -> Result<i32, Failure> {
     let mut fitting: Vec<Candidate> = all.into_iter().filter(|candidate| candidate.is_called(name)).collect();
     match fitting.as_slice() {
         [one] => Ok(one.pid),
-        [] => Err(failure(Refusal::Gone(format!(
-            "no process is called '{name}'; the name must fit to the letter, as `ps -eo pid,comm` shows it"
-        )))),
+        [] => Err(nobody(name)),
         several => {
             let count = several.len();
             fitting.sort_by_key(|candidate| std::cmp::Reverse(candidate.rss));

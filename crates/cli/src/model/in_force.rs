@@ -118,6 +118,11 @@ const KNOWN: [(&str, &str); 12] = [
     ("liblsan.", "LeakSanitizer"),
 ];
 
+/// Whether a library of this file name brings a malloc.
+pub(crate) fn brings_malloc(file: &str) -> bool {
+    file.starts_with("libbrkmap") || KNOWN.iter().any(|(prefix, _)| file.starts_with(prefix))
+}
+
 fn maps(mappings: &[Mapping], wanted: impl Fn(&str) -> bool) -> bool {
     mappings.iter().any(|mapping| mapping.inode != 0 && wanted(mapping.file_name()))
 }

@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod advice;
+pub(crate) mod compare;
 pub(crate) mod depth;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;

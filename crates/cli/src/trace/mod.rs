@@ -6,7 +6,9 @@
 //! hears of it: of the earlier program the last sample is kept, with its age. A process that cannot be traced (ptrace
 //! refused, or it is itself a tracer and has to be left alone) is sampled only.
 
+pub(crate) mod count;
 mod looker;
+pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
@@ -100,6 +102,16 @@ pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -
     })
 }
 
+/// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
+/// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
+fn stops_us(signal: i32) -> bool {
+    match signal {
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
+        libc::SIGSTOP => os::is_foreground_job(),
+        _ => false,
+    }
+}
+
 impl Tracer {
     /// Handles events until the command has ended.
     fn watch(&mut self) -> io::Result<(Outcome, Usage)> {
@@ -179,15 +191,8 @@ impl Tracer {
         let _ = ptrace::resume(tid, signal);
     }
 
-    /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
-    /// sent does so only where a shell waits that can continue brkmap: who continues the program alone would not.
     fn stopped(&mut self, tid: i32, signal: i32) {
-        let stops_us = match signal {
-            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => std::fs::File::open("/dev/tty").is_ok(),
-            libc::SIGSTOP => os::is_foreground_job(),
-            _ => false,
-        };
-        if tid != self.main || !stops_us {
+        if tid != self.main || !stops_us(signal) {
             return;
         }
         os::stop_self();

@@ -122,6 +122,56 @@ pub(crate) fn seize(pid: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, pid, options as usize)
 }
 
+/// Becomes the tracer of a thread without stopping it, and sees no more than its end.
+pub(crate) fn seize_for_exit(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, tid, libc::PTRACE_O_TRACEEXIT as usize)
+}
+
+/// As [`seize`], for one that will be resumed by [`resume_to_call`].
+pub(crate) fn seize_for_calls(pid: i32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACEEXIT
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC
+        | libc::PTRACE_O_TRACESYSGOOD;
+    request(libc::PTRACE_SEIZE, pid, options as usize)
+}
+
+/// The signal as which a stop at a system call shows.
+pub(crate) const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
+
+/// Lets a stopped tracee run to the next edge of a system call, with a signal or 0.
+pub(crate) fn resume_to_call(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_SYSCALL, tid, signal as usize)
+}
+
+/// The system call that a tracee is about to make; `None` at other stops.
+pub(crate) fn entered_call(tid: i32) -> Option<Entered> {
+    // op and architecture, ip, sp, number, six arguments, and one word to spare.
+    let mut info = [0u64; 11];
+    let size = size_of_val(&info);
+    let place = info.as_mut_ptr().cast::<libc::c_void>();
+    // SAFETY: [valid-out-pointer] the kernel writes at most `size` bytes.
+    let got = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, tid, size, place) };
+    let is_entry = info[0] & 0xff == u64::from(libc::PTRACE_SYSCALL_INFO_ENTRY);
+    let is_64_bit = info[0] >> 63 == 1;
+    match got {
+        32.. if is_entry && is_64_bit => Some(Entered::Native(info[3] as i64)),
+        32.. if is_entry => Some(Entered::Foreign),
+        _ => None,
+    }
+}
+
+/// What a tracee enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// The system call of this number.
+    Native(i64),
+    /// A call of 32-bit code, whose numbers are others.
+    Foreign,
+}
+
 /// Lets a stopped tracee run, with a signal or 0.
 pub(crate) fn resume(tid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, tid, signal as usize)

@@ -13,6 +13,8 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) struct Program {
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    /// Files that take the place of descriptors.
+    files: Vec<(std::fs::File, i32)>,
 }
 
 /// A started child that waits for [`Waiting::go`] before it execs.
@@ -50,7 +52,12 @@ impl Program {
                 c_string(name)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Program { arguments, environment })
+        Ok(Program { arguments, environment, files: Vec::new() })
+    }
+
+    /// Lets the program have `file` as its descriptor `to`, one of the three standard ones.
+    pub(crate) fn redirect(&mut self, file: std::fs::File, to: i32) {
+        self.files.push((file, to));
     }
 
     /// Replaces this process by the program. Returns only on failure.
@@ -79,6 +86,10 @@ impl Program {
             // SAFETY: [valid-out-pointer] one byte on this frame. No byte means that brkmap is gone.
             let got = unsafe { libc::read(gate_read.as_raw_fd(), (&raw mut byte).cast(), 1) };
             if got == 1 {
+                for (file, to) in &self.files {
+                    // SAFETY: [no-memory] dup2 takes integers.
+                    unsafe { libc::dup2(file.as_raw_fd(), *to) };
+                }
                 signals.restore();
                 let error = self.exec().raw_os_error().unwrap_or(libc::EIO);
                 let word = error.to_ne_bytes();

@@ -1,9 +1,11 @@
 //! Reports: from a [`Report`] to text or JSON. Pure; writing them out is the commands' business.
 
+pub(crate) mod compare;
 mod depth;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 mod policy;
 mod spark;
 pub(crate) mod style;

@@ -1,11 +1,13 @@
 //! The built command on real programs.
 
+mod compare;
 mod depth;
 mod facts;
 mod flow;
 mod hostile;
 mod inspect;
 mod labelled;
+mod metrics;
 mod named;
 mod policy;
 mod reach;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// What runs on the terminal, typed into and read.
-struct Terminal {
+pub(super) struct Terminal {
     running: Child,
     keys: Option<ChildStdin>,
     screen: Receiver<Vec<u8>>,
@@ -15,7 +15,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(command: &str) -> Terminal {
+    pub(super) fn new(command: &str) -> Terminal {
         let mut script = Command::new("script");
         script.args(["-qec", command, "/dev/null"]).env("PS1", "$ ").env("TERM", "dumb").env_remove("LD_PRELOAD");
         let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -43,12 +43,12 @@ impl Terminal {
         terminal
     }
 
-    fn types(&mut self, text: &str) {
+    pub(super) fn types(&mut self, text: &str) {
         self.keys.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Waits until a text is on the screen, and clears the screen up to it.
-    fn sees(&mut self, text: &str) {
+    pub(super) fn sees(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(at) = self.shown.find(text) {
