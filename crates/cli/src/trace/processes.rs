@@ -178,6 +178,9 @@ impl Processes {
         process.outcome = outcome;
         process.earlier = living.earlier;
         process.depth = living.track.depth;
+        // The kernel's count of the peak lags; a look counted OS page by OS page.
+        let seen = process.depth.highest().map_or(0, |deep| deep.inspection.xray.rss());
+        process.peak_rss = process.peak_rss.max(seen);
         if !living.has_exec {
             self.never_exec.insert(pid);
         }

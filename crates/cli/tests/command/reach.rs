@@ -28,6 +28,14 @@ fn cost(command: &mut Command) -> Cost {
     Cost { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime) }
 }
 
+/// Programs that want each processor, beyond one.
+fn load_per_processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = text.split(' ').next().unwrap().parse().unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get() as f64;
+    (load / processors - 1.0).max(0.0)
+}
+
 #[test]
 fn a_heap_of_600_mb_is_read_within_a_second_and_64_mib() {
     let target = Target::sick("big");
@@ -41,10 +49,13 @@ fn a_heap_of_600_mb_is_read_within_a_second_and_64_mib() {
         command.args(["--as=67108864", env!("CARGO_BIN_EXE_brkmap"), "inspect", &pid, "--over", "0"]);
         cost(&mut command)
     };
-    // Beside a dozen of others on two processors, caches and page tables are cold, and one look takes twice as long.
+    // Beside others, caches and page tables are cold: with ten programs for each processor a look was seen to take 2.5 times
+    // the processor time.
+    let others = load_per_processor();
+    let limit = Duration::from_secs(1).mul_f64(1.0 + others / 4.0);
     let mut costs: Vec<Cost> = Vec::new();
-    while costs.iter().all(|cost| cost.cpu > Duration::from_secs(1)) {
-        assert!(costs.len() < 10, "{costs:?}");
+    while costs.iter().all(|cost| cost.cpu > limit) {
+        assert!(costs.len() < 10, "{costs:?}, limit {limit:?}");
         costs.push(look());
     }
     println!("a heap of {} MiB: {costs:?}", rss >> 20);
