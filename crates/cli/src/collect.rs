@@ -1,6 +1,7 @@
 //! Opens the files of a process and hands their contents to the parsers: the only place that reads `/proc/PID`.
 
 use crate::elf;
+use crate::heap::occupancy::Detail;
 use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
 use crate::os;
@@ -78,6 +79,8 @@ fn file_key(file: &File) -> Option<FileKey> {
 /// Remembers executables that were already inspected: a build runs the same compiler thousands of times.
 #[derive(Default)]
 pub(crate) struct Collector {
+    /// How closely heaps are looked at.
+    pub(crate) detail: Detail,
     executables: HashMap<FileKey, Option<Executable>>,
     libcs: HashMap<FileKey, Option<u16>>,
 }
@@ -113,6 +116,11 @@ impl MemorySize {
 }
 
 impl Collector {
+    /// One that looks so closely at heaps.
+    pub(crate) fn with(detail: Detail) -> Collector {
+        Collector { detail, ..Collector::default() }
+    }
+
     /// Facts of the file that a process runs.
     pub(crate) fn executable(&mut self, tid: i32) -> Option<Executable> {
         let file = File::open(format!("/proc/{tid}/exe")).ok()?;
@@ -168,7 +176,7 @@ impl Collector {
             heap_error: None,
         };
         let memory = ProcessMemory::new(tid);
-        let contents = heap::brkmap::read(&memory, &snapshot.mappings, &mut pagemap(tid));
+        let contents = heap::brkmap::read_closely(&memory, &snapshot.mappings, &mut pagemap(tid), self.detail);
         snapshot.heaps = contents.heaps;
         snapshot.named = contents.named;
         snapshot.heap_error = contents.damage.map(|damage| damage.to_string());

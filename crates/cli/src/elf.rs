@@ -1,5 +1,6 @@
 //! What an executable file says about itself: the facts that decide whether a library can be preloaded into it.
 
+use crate::chunked::Chunked;
 use crate::model::snapshot::Executable;
 use object::elf;
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
@@ -23,7 +24,7 @@ pub(crate) fn inspect(mut file: File) -> io::Result<Executable> {
         ..Executable::default()
     };
     // Reads only the tables, not the whole file: browsers have executables of 200 MB.
-    let data = ReadCache::new(file);
+    let data = ReadCache::new(Chunked::new(&file));
     match facts.is_32_bit {
         true => read_tables::<Header32, _>(&data, &mut facts),
         false => read_tables::<Header64, _>(&data, &mut facts),

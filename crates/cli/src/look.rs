@@ -81,7 +81,7 @@ fn attempt(pid: i32, collector: &mut Collector) -> Result<Look, Refusal> {
     let residency = residency(pid, &snapshot.mappings)
         .map_err(|error| Refusal::Unreadable(format!("the page table of process {pid} cannot be read: {error}")))?;
     let version = libc_version(pid, &snapshot.mappings, collector);
-    let glibc = glibc::read(&memory, &snapshot.mappings, &residency, version);
+    let glibc = glibc::read_closely(&memory, &snapshot.mappings, &residency, version, collector.detail);
     let claims = claims(&snapshot, glibc.as_ref());
     let mut runtimes = kind::of_files(&snapshot.mappings, snapshot.executable.as_ref());
     let foreign = runtime::read(&memory, &snapshot.mappings, &residency, &claims, &runtimes);

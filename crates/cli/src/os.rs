@@ -154,6 +154,18 @@ pub(crate) fn wait_for_signal(limit: Duration) -> Woken {
     }
 }
 
+/// Allows this process as many open files as it may have.
+pub(crate) fn raise_limit_of_open_files() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: [valid-out-pointer] the limit lives on this frame.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+}
+
 /// Sends a signal.
 pub(crate) fn kill(pid: i32, signal: i32) {
     // SAFETY: [no-memory] kill touches no memory of ours.

@@ -1,6 +1,7 @@
 //! Flags of `brkmap inspect`.
 
 use crate::view::style::Color;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Exit statuses of commands that look at a running process, beside those of all commands.
@@ -19,7 +20,8 @@ pub(crate) mod status {
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Exit status: 0 for a report, 3 no such process, 4 permission denied, 5 unreadable, 6 several \
     processes of that name, 125 for failures of brkmap itself.\n\n\
-    Examples:\n  brkmap inspect 4711\n  brkmap inspect redis-server --watch 5\n  brkmap inspect 4711 --json | jq .verdict")]
+    Examples:\n  brkmap inspect 4711\n  brkmap inspect redis-server --watch 5\n  brkmap inspect 4711 --json | jq .verdict\n  \
+    brkmap inspect 4711 --watch 2 --count 30 --html report.html")]
 pub(crate) struct Arguments {
     /// Process: its number, or its name to the letter
     #[arg(value_name = "PID|NAME")]
@@ -36,6 +38,12 @@ pub(crate) struct Arguments {
     /// Time between the first look and the last without --watch; 0 for one look and no word on growth
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = seconds)]
     pub(crate) over: Duration,
+    /// Write the report as a page for a browser too: one file that needs no other; with --watch anew at each look
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Let --html replace an existing file
+    #[arg(long, requires = "html")]
+    pub(crate) force: bool,
     /// Draw with ASCII characters only
     #[arg(long)]
     pub(crate) ascii: bool,
@@ -45,7 +53,7 @@ pub(crate) struct Arguments {
 }
 
 /// A time in seconds, up to a day.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     if (0.0..=86400.0).contains(&number) {
         Ok(Duration::from_secs_f64(number))

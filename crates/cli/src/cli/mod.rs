@@ -5,6 +5,7 @@ pub(crate) mod inspect;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 pub(crate) mod run;
+pub(crate) mod syscalls;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -32,6 +33,8 @@ pub(crate) enum Verb {
     Inspect(inspect::Arguments),
     /// Show the address space of a running process as a picture; it is not stopped or touched
     Maps(maps::Arguments),
+    /// Show the system calls for memory of a program or a running process: what, how much, and from where in the program
+    Syscalls(syscalls::Arguments),
     /// Run a program on several mallocs and settings, and say which is best for it
     Compare(compare::Arguments),
     /// Figures of running processes for Prometheus, as a file or over HTTP; they are not stopped or touched

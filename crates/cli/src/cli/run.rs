@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 /// Flags of `run`.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("files").multiple(true))]
 pub(crate) struct Arguments {
     /// Which malloc the program gets: brkmap, system (its own), or a library to preload
     #[arg(long, value_name = "brkmap|system|FILE.so", default_value = "brkmap", value_parser = Alloc::parse)]
@@ -14,10 +16,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// Write the report to a file instead of standard error
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", group = "files")]
     pub(crate) output: Option<PathBuf>,
-    /// Let --output replace an existing file
-    #[arg(long, requires = "output")]
+    /// Write the report as a page for a browser too: one file that needs no other
+    #[arg(long, value_name = "FILE", group = "files")]
+    pub(crate) html: Option<PathBuf>,
+    /// Let --output and --html replace an existing file
+    #[arg(long, requires = "files")]
     pub(crate) force: bool,
     /// Draw with ASCII characters only
     #[arg(long)]
@@ -28,6 +33,9 @@ pub(crate) struct Arguments {
     /// Look at the program from time to time instead of tracing it; children are not followed
     #[arg(long)]
     pub(crate) no_trace: bool,
+    /// Report its system calls for memory as well: how much by which, and from where in the program
+    #[arg(long, conflicts_with = "no_trace")]
+    pub(crate) syscalls: bool,
     /// Program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -42,7 +50,7 @@ pub(crate) enum Alloc {
 }
 
 impl Alloc {
-    fn parse(text: &str) -> Result<Alloc, String> {
+    pub(super) fn parse(text: &str) -> Result<Alloc, String> {
         match text {
             "brkmap" => Ok(Alloc::Brkmap),
             "system" => Ok(Alloc::System),

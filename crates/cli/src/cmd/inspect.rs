@@ -1,11 +1,16 @@
 //! `brkmap inspect`.
 
+use super::page::PageFile;
 use super::{Failure, target};
 use crate::cli::inspect::Arguments;
 use crate::collect::Collector;
+use crate::heap::occupancy::Detail;
 use crate::look::{self, Look, Refusal};
+use crate::machine;
 use crate::model::growth::{Growth, Sample};
+use crate::model::timeline::{Moment, Timeline};
 use crate::model::xray::Xray;
+use crate::view::html;
 use crate::view::inspect::{Inspection, json, text};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
 use std::io::{self, IsTerminal, Write};
@@ -26,14 +31,18 @@ struct Series {
     collector: Collector,
     begin: Instant,
     samples: Vec<Sample>,
+    timeline: Timeline,
+    page: Option<PageFile>,
     /// Time that the last look took.
     took: Duration,
 }
 
 impl Series {
-    fn new(pid: i32) -> Series {
-        let (begin, took) = (Instant::now(), Duration::ZERO);
-        Series { pid, collector: Collector::default(), begin, samples: Vec::new(), took }
+    fn new(pid: i32, page: Option<PageFile>) -> Series {
+        let (begin, took, timeline) = (Instant::now(), Duration::ZERO, Timeline::default());
+        // The page shows how full each OS page is; the other reports do with sums.
+        let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
+        Series { pid, collector: Collector::with(detail), begin, samples: Vec::new(), timeline, page, took }
     }
 
     fn look(&mut self) -> Result<Inspection, Refusal> {
@@ -49,19 +58,34 @@ impl Series {
                 index % 2 == 1
             });
         }
+        self.timeline.push(Moment {
+            at_ms: (seconds * 1000.0) as u64,
+            rss: xray.rss(),
+            mapped: look.snapshot.status.data,
+            live: xray.malloc_seen.then(|| xray.live()),
+        });
         self.samples.push(Sample { seconds, xray: xray.clone() });
         Ok(Inspection::new(self.pid, look, xray, Growth::of(&self.samples), self.took))
+    }
+
+    /// Writes the page, if one is wanted.
+    fn write_page(&mut self, inspection: &Inspection) -> Result<(), Failure> {
+        let Some(page) = &mut self.page else { return Ok(()) };
+        let (machine, data) = (machine::look(Some(self.pid)), json::document(inspection));
+        page.write(&html::inspection(inspection, self.timeline.moments(), &machine, &data))
     }
 }
 
 /// Looks, judges, reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let pid = target::find(&arguments.target)?;
-    let mut series = Series::new(pid);
+    let page = arguments.html.as_deref().map(|path| PageFile::open(path, arguments.force)).transpose()?;
+    let mut series = Series::new(pid, page);
     match arguments.watch {
         Some(pause) => watch(arguments, &mut series, pause),
         None => {
             let inspection = once(&mut series, arguments.over).map_err(target::failure)?;
+            series.write_page(&inspection)?;
             write(arguments, &inspection, Screen::Plain).map_err(|error| unwritten(&error))?;
             Ok(0)
         }
@@ -96,6 +120,7 @@ fn watch(arguments: &Arguments, series: &mut Series, pause: Duration) -> Result<
             }
             Err(refusal) => return Err(target::failure(refusal)),
         };
+        series.write_page(&inspection)?;
         let screen = if taken == 0 { Screen::Plain } else { Screen::Again };
         match write(arguments, &inspection, screen) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),

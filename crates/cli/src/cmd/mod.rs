@@ -1,12 +1,15 @@
 //! One file per verb.
 
+mod calls;
 mod compare;
 mod completions;
 mod inspect;
 mod lib_path;
 mod maps;
 mod metrics;
+mod page;
 mod run;
+mod syscalls;
 mod target;
 mod use_;
 
@@ -39,6 +42,7 @@ pub(crate) fn dispatch(verb: Verb) -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Maps(arguments) => maps::run(&arguments),
+        Verb::Syscalls(arguments) => syscalls::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Metrics(arguments) => metrics::run(&arguments),
         Verb::Use(arguments) => use_::run(&arguments),

@@ -1,17 +1,24 @@
 //! `brkmap run`.
 
-use super::Failure;
+use super::page::PageFile;
+use super::{Failure, calls};
 use crate::cli::run::{Alloc, Arguments};
 use crate::embed::{self, Library};
+use crate::heap::occupancy::Detail;
+use crate::machine;
 use crate::model::in_force::Wanted;
-use crate::trace::{self, Program};
+use crate::trace::{self, Options, Program, Stops};
 use crate::view::style::{Style, locale_is_ascii, wants_color};
-use crate::view::{Report, json, text};
+use crate::view::syscalls::{Calls, Mode};
+use crate::view::{Report, html, json, text};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+
+/// System calls that the JSON lists one by one.
+const KEPT: usize = 100_000;
 
 /// Runs the program, then reports.
 pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
@@ -19,33 +26,49 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     // `preload` holds the library open where it is a file in memory, until the report is written.
     let path = preload.as_ref().map(Preload::path);
     let output = arguments.output.as_deref().map(|path| create(path, arguments.force)).transpose()?;
+    let page = arguments.html.as_deref().map(|path| PageFile::open(path, arguments.force)).transpose()?;
     let program = Program::new(&arguments.command, environment(path.as_deref()))
         .map_err(|error| Failure::tool(format!("cannot start the program: {error}")))?;
-    let no_trace = no_trace(&arguments);
-    let run = trace::run(&program, wanted.clone(), no_trace)
+    let (no_trace, record) = if arguments.syscalls {
+        let options = Options {
+            keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 },
+            stacks: true,
+            listener: None,
+        };
+        (calls::no_trace(&arguments.command), Some((Stops::Filter, options)))
+    } else {
+        (no_trace(&arguments.command, arguments.no_trace), None)
+    };
+    // The page shows how full each OS page is; the other reports do with sums.
+    let detail = if page.is_some() { Detail::OsPages } else { Detail::Sums };
+    let mut run = trace::run_closely(&program, wanted.clone(), no_trace, record, detail)
         .map_err(|error| Failure::tool(format!("cannot run the program: {error}")))?;
-    if let Some(error) = &run.not_started {
-        return Err(not_started(&arguments.command[0], error));
-    }
+    calls::check_start(&arguments.command[0], run.not_started.as_ref())?;
+    let recorded = run.calls.take().map(|recorded| calls::view(recorded, Mode::Filter, run.wall));
     let status = run.outcome.status();
-    let report = report(&arguments.command, wanted, run);
+    let report = report(&arguments.command, wanted, run, recorded);
+    // The program's own status says more than ours, unless it says that all is well.
+    let failed = if status == 0 { crate::cli::TOOL_FAILURE } else { status };
+    if let Some(Err(failure)) = page.map(|page| write_page(&report, page)) {
+        super::complain(&failure.message);
+        return Ok(failed);
+    }
     if let Err(error) = write(&report, &arguments, output) {
         let place = arguments.output.as_ref().map_or("standard error".into(), |path| path.display().to_string());
         super::complain(&format!("cannot write the report to {place}: {error}"));
-        // The program's own status says more than ours, unless it says that all is well.
-        return Ok(if status == 0 { crate::cli::TOOL_FAILURE } else { status });
+        return Ok(failed);
     }
     Ok(status)
 }
 
 /// What is preloaded.
-enum Preload {
+pub(super) enum Preload {
     Own(Library),
     Foreign(PathBuf),
 }
 
 impl Preload {
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         match self {
             Preload::Own(library) => library.path(),
             Preload::Foreign(path) => path.clone(),
@@ -54,7 +77,7 @@ impl Preload {
 }
 
 /// What to preload and what to expect of it.
-fn choose(alloc: &Alloc) -> Result<(Option<Preload>, Wanted), Failure> {
+pub(super) fn choose(alloc: &Alloc) -> Result<(Option<Preload>, Wanted), Failure> {
     match alloc {
         Alloc::System => Ok((None, Wanted::System)),
         Alloc::Brkmap => {
@@ -103,11 +126,11 @@ pub(super) fn create(path: &Path, force: bool) -> Result<File, Failure> {
 }
 
 /// Why not to trace. A program that changes user loses that right under a tracer without privileges.
-fn no_trace(arguments: &Arguments) -> Option<String> {
-    if arguments.no_trace {
+pub(super) fn no_trace(command: &[OsString], is_unwanted: bool) -> Option<String> {
+    if is_unwanted {
         return Some("--no-trace".to_owned());
     }
-    untraceable(&arguments.command[0])
+    untraceable(&command[0])
 }
 
 /// Why the program of this name may not be traced.
@@ -119,7 +142,7 @@ pub(super) fn untraceable(name: &OsStr) -> Option<String> {
 }
 
 /// The file that a command name stands for.
-fn find(name: &OsStr) -> Option<PathBuf> {
+pub(super) fn find(name: &OsStr) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
         return Some(PathBuf::from(name));
     }
@@ -141,7 +164,7 @@ pub(super) fn not_started(name: &OsStr, error: &io::Error) -> Failure {
     Failure { message: format!("cannot run '{name}': {cause}{remedy}"), status: if is_missing { 127 } else { 126 } }
 }
 
-fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
+fn report(command: &[OsString], wanted: Wanted, run: trace::Run, calls: Option<Calls>) -> Report {
     let (main, mut others): (Vec<_>, Vec<_>) = run.processes.into_iter().partition(|process| process.pid == run.pid);
     others.sort_by_key(|process| (std::cmp::Reverse(process.peak_rss), process.pid));
     Report {
@@ -154,7 +177,13 @@ fn report(command: &[OsString], wanted: Wanted, run: trace::Run) -> Report {
         main: main.into_iter().next_back(),
         others,
         not_kept: run.not_kept,
+        calls,
     }
+}
+
+fn write_page(report: &Report, mut page: PageFile) -> Result<(), Failure> {
+    let data = json::document(report, crate::os::ticks_per_second());
+    page.write(&html::run(report, &machine::look(None), &data))
 }
 
 fn write(report: &Report, arguments: &Arguments, output: Option<File>) -> io::Result<()> {

@@ -2,12 +2,14 @@
 
 pub(crate) mod brkmap;
 pub(crate) mod glibc;
+pub(crate) mod occupancy;
 pub(crate) mod runtime;
 
 #[cfg(test)]
 pub(crate) mod image;
 
 use brkmap_wire::{Counter, Move};
+use occupancy::Occupancy;
 use std::io;
 
 /// Memory of a process, or an image of it in a test.
@@ -101,6 +103,8 @@ pub(crate) struct Heap {
     pub(crate) pins: Vec<Pin>,
     /// Resident bytes explained by the figures above, per mapping of the snapshot.
     pub(crate) explained: Vec<u64>,
+    /// What lies on each OS page, if that was asked for.
+    pub(crate) occupancy: Option<Occupancy>,
 }
 
 impl Heap {

@@ -123,6 +123,11 @@ pub(crate) fn brings_malloc(file: &str) -> bool {
     file.starts_with("libbrkmap") || KNOWN.iter().any(|(prefix, _)| file.starts_with(prefix))
 }
 
+/// The malloc that a shared library of this name brings, if it is known for that.
+pub(crate) fn known_library(file: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|(prefix, _)| file.starts_with(prefix)).map(|(_, name)| *name)
+}
+
 fn maps(mappings: &[Mapping], wanted: impl Fn(&str) -> bool) -> bool {
     mappings.iter().any(|mapping| mapping.inode != 0 && wanted(mapping.file_name()))
 }

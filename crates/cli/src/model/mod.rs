@@ -7,13 +7,18 @@
 //! ```
 
 pub(crate) mod advice;
+pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod depth;
 pub(crate) mod diagnosis;
 pub(crate) mod growth;
+pub(crate) mod heat;
 pub(crate) mod in_force;
 pub(crate) mod inspection;
+pub(crate) mod kernel_calls;
+pub(crate) mod machine;
 pub(crate) mod pace;
+pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod rows;

@@ -52,7 +52,8 @@ impl Engine {
         self.counters.get(counter as usize).copied().unwrap_or(0)
     }
 
-    fn of(snapshot: &Snapshot) -> Option<Engine> {
+    /// Sums over the engines of a process that were in use.
+    pub(crate) fn of(snapshot: &Snapshot) -> Option<Engine> {
         let used: Vec<_> = snapshot.heaps.iter().filter(|heap| heap.has_served()).collect();
         let counter = |index: usize| used.iter().filter_map(|heap| heap.counters.get(index)).sum();
         (!used.is_empty()).then(|| Engine {

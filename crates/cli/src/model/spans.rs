@@ -22,8 +22,10 @@ pub(crate) enum Purpose {
     Stack,
     /// A program or library.
     Program(String),
-    /// Another file, or shared memory.
+    /// Another file.
     File(String),
+    /// Memory shared with other processes, or meant to be.
+    Shared(String),
     /// Address space that is reserved and cannot be touched.
     Reserved,
 }
@@ -41,6 +43,7 @@ impl Purpose {
             Purpose::Stack => "stack",
             Purpose::Program(_) => "program",
             Purpose::File(_) => "file",
+            Purpose::Shared(_) => "shared_memory",
             Purpose::Reserved => "reserved",
         }
     }
@@ -57,6 +60,7 @@ impl Purpose {
             Purpose::Stack => "stack".to_owned(),
             Purpose::Program(name) => name.clone(),
             Purpose::File(name) => format!("file {name}"),
+            Purpose::Shared(name) => format!("shared {name}"),
             Purpose::Reserved => "reserved".to_owned(),
         }
     }
@@ -81,7 +85,7 @@ impl Span {
 
     /// Resident share of each of `cells` equal parts, in per cent. `None` where the page table was not asked: files.
     pub(crate) fn cells(&self, residency: &Residency, cells: u64) -> Option<Vec<u64>> {
-        if matches!(self.purpose, Purpose::Program(_) | Purpose::File(_)) || cells == 0 {
+        if matches!(self.purpose, Purpose::Program(_) | Purpose::File(_) | Purpose::Shared(_)) || cells == 0 {
             return None;
         }
         let border = |cell: u64| self.start + (u128::from(self.size()) * u128::from(cell) / u128::from(cells)) as u64;
@@ -141,9 +145,15 @@ fn purpose(look: &Look, index: usize) -> Purpose {
         // Zeroed data lies behind its file and has no name.
         Kind::Programs if mapping.name.is_empty() => Purpose::Program(before(&look.snapshot.mappings, index)),
         Kind::Programs => Purpose::Program(mapping.file_name().to_owned()),
+        Kind::Files if is_shared_memory(&mapping.name) => Purpose::Shared(mapping.file_name().to_owned()),
         Kind::Files => Purpose::File(mapping.file_name().to_owned()),
         _ => kind::of_the_rest(&look.runtimes).map_or(Purpose::Anonymous, Purpose::Runtime),
     }
+}
+
+/// Files that exist in memory alone, by the names that the kernel gives them.
+fn is_shared_memory(name: &str) -> bool {
+    ["/dev/shm/", "/memfd:", "/SYSV", "/dev/zero", "[anon_shmem"].iter().any(|start| name.starts_with(start))
 }
 
 fn before(mappings: &[Mapping], index: usize) -> String {

@@ -27,7 +27,8 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    fn is_resident(&self) -> bool {
+    /// Whether RSS counts it.
+    pub(crate) fn is_resident(&self) -> bool {
         self.categories & category::PRESENT != 0 && self.categories & category::ZERO == 0
     }
 }

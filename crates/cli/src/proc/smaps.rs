@@ -10,6 +10,8 @@ pub(crate) struct Mapping {
     pub(crate) executable: bool,
     /// Writes stay with the process.
     pub(crate) private: bool,
+    /// Where in the file it begins.
+    pub(crate) offset: u64,
     /// Inode of the file behind it; 0 for memory without a file.
     pub(crate) inode: u64,
     /// Path, or a name in brackets, or empty.
@@ -49,7 +51,7 @@ fn header(line: &str) -> Option<Mapping> {
     };
     let (start, end) = field()?.split_once('-')?;
     let permissions = field()?.as_bytes();
-    let (_offset, _device) = (field()?, field()?);
+    let (offset, _device) = (field()?, field()?);
     let inode = field()?.parse().ok()?;
     let start = u64::from_str_radix(start, 16).ok()?;
     let end = u64::from_str_radix(end, 16).ok()?;
@@ -63,6 +65,7 @@ fn header(line: &str) -> Option<Mapping> {
         writable: permissions[1] == b'w',
         executable: permissions[2] == b'x',
         private: permissions[3] == b'p',
+        offset: u64::from_str_radix(offset, 16).unwrap_or(0),
         inode,
         name: rest.trim_start_matches(' ').to_owned(),
         ..Mapping::default()

@@ -2,7 +2,7 @@
 //! times say nothing; nothing else of it is changed.
 
 use super::measure::EndedBy;
-use super::ptrace::{self, CALL_STOP, Change, Entered};
+use super::ptrace::{self, Change, End, Stops};
 use super::spawn::Program;
 use super::stops_us;
 use crate::collect::{self, Collector};
@@ -75,7 +75,7 @@ pub(crate) fn count(
 ) -> io::Result<Counted> {
     let child = program.start(signals)?;
     let pid = child.pid;
-    let refused = if way.traced { ptrace::seize_for_calls(pid).err() } else { None };
+    let refused = if way.traced { ptrace::seize(pid, Stops::EveryCall).err() } else { None };
     let traced = way.traced && refused.is_none();
     let begin = Instant::now();
     let exec = child.go()?;
@@ -148,14 +148,15 @@ impl Counter<'_> {
             self.living.insert(tid)
         };
         match change {
-            Change::Signal(CALL_STOP) => {
-                match ptrace::entered_call(tid) {
-                    Some(Entered::Native(number)) => self.preview.calls.add(MemoryCall::of(number)),
-                    Some(Entered::Foreign) => self.preview.calls.add(None),
-                    None => {}
+            Change::Call => {
+                // The number of a call of 32-bit code is negative, and thus none that is known.
+                if let Ok(End::Entry { call, .. }) = ptrace::end(tid) {
+                    self.preview.calls.add(MemoryCall::of(call));
                 }
                 self.resume(tid, 0);
             }
+            // No filter is in force here.
+            Change::Filtered => self.resume(tid, 0),
             Change::Signal(signal) if self.traced => self.resume(tid, signal),
             Change::GroupStop(signal) => {
                 let _ = ptrace::listen(tid);
@@ -186,7 +187,7 @@ impl Counter<'_> {
                 return;
             }
             Change::GroupStop(_) => ptrace::listen(tid),
-            Change::Signal(signal) if signal != CALL_STOP => ptrace::resume(tid, signal),
+            Change::Signal(signal) => ptrace::resume(tid, signal),
             _ => ptrace::resume(tid, 0),
         };
     }
@@ -197,7 +198,7 @@ impl Counter<'_> {
             self.resume(tid, 0);
             return;
         }
-        let _ = ptrace::detach(tid);
+        let _ = ptrace::detach(tid, 0);
         self.preview.calls.complete = false;
         if tid == self.pid {
             self.traced = false;

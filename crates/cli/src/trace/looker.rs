@@ -2,6 +2,7 @@
 //! program waits for a look.
 
 use crate::collect::Collector;
+use crate::heap::occupancy::Detail;
 use crate::look::{self, Look};
 use crate::model::depth::Deep;
 use crate::model::growth::Growth;
@@ -43,6 +44,8 @@ pub(super) fn look_now(pid: i32, collector: &mut Collector, begin: Instant) -> O
 /// The thread, and what it is doing.
 pub(super) struct Looker {
     begin: Instant,
+    /// How closely it looks at heaps.
+    pub(super) detail: Detail,
     questions: Option<Sender<(i32, u32)>>,
     answers: Option<Receiver<Answer>>,
     busy_with: Option<i32>,
@@ -52,7 +55,7 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn new(begin: Instant) -> Looker {
-        Looker { begin, questions: None, answers: None, busy_with: None, is_broken: false }
+        Looker { begin, detail: Detail::Sums, questions: None, answers: None, busy_with: None, is_broken: false }
     }
 
     /// Whether it can take a question.
@@ -73,9 +76,9 @@ impl Looker {
     fn start(&mut self) {
         let (questions, asked) = channel::<(i32, u32)>();
         let (answer, answers) = channel();
-        let begin = self.begin;
+        let (begin, detail) = (self.begin, self.detail);
         let work = move || {
-            let mut collector = Collector::default();
+            let mut collector = Collector::with(detail);
             while let Ok((pid, program)) = asked.recv() {
                 let start = cpu_time();
                 let deep = look_now(pid, &mut collector, begin);

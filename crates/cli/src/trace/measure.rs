@@ -4,7 +4,7 @@
 //! there. Its children are not followed. What is done during the stop does not count as the program's time. Where
 //! tracing is refused, the last of many samples stands in.
 
-use super::ptrace::{self, CALL_STOP, Change, Usage};
+use super::ptrace::{self, Change, Usage};
 use super::spawn::Program;
 use super::stops_us;
 use crate::model::process::Outcome;
@@ -141,7 +141,7 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
     fn handle(&mut self, tid: i32, change: Change) {
         match change {
             // What an earlier run that counted left behind, still traced, and not to be counted any more.
-            Change::Exiting | Change::Signal(CALL_STOP) if tid != self.pid => {
+            Change::Exiting | Change::Call if tid != self.pid => {
                 let _ = ptrace::resume(tid, 0);
             }
             Change::Exiting => {
@@ -158,7 +158,7 @@ impl<T, F: FnMut(i32) -> Option<T>> Runner<F, T> {
             }
             Change::Signal(signal) => self.stopped(tid, signal),
             Change::Exited(_) | Change::Killed(_) => {}
-            Change::Started | Change::Forked { .. } | Change::Exec => {
+            Change::Started | Change::Forked { .. } | Change::Exec | Change::Call | Change::Filtered => {
                 let _ = ptrace::resume(tid, 0);
             }
         }

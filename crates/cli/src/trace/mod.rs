@@ -6,28 +6,41 @@
 //! hears of it: of the earlier program the last sample is kept, with its age. A process that cannot be traced (ptrace
 //! refused, or it is itself a tracer and has to be left alone) is sampled only.
 
+mod attach;
+mod calls;
 pub(crate) mod count;
+mod filter;
 mod looker;
 pub(crate) mod measure;
 mod processes;
 mod ptrace;
 mod spawn;
+mod tracepoint;
 mod track;
 
+use crate::heap::occupancy::Detail;
+use crate::model::calls::Kind;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
 use crate::os::{self, Signals, Woken};
+pub(crate) use attach::attach;
+use calls::Recorder;
+pub(crate) use calls::{Listener, Options, Recorded};
+use filter::Filter;
 use processes::Processes;
-pub(crate) use ptrace::Usage;
-use ptrace::{Change, Event};
-pub(crate) use spawn::Program;
-use std::io;
+use ptrace::{Change, End, Event};
+pub(crate) use ptrace::{Stops, Usage};
+pub(crate) use spawn::{NotStarted, Program};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
+pub(crate) use tracepoint::watch;
 
 /// Longest time between two looks at the living.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The first looks come sooner, for programs that end soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// So long after the command's end the user is told what brkmap waits for.
+const STRAGGLERS: Duration = Duration::from_secs(1);
 /// Longest time between two samples of how large the living are, which cost a system call each.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -53,53 +66,76 @@ pub(crate) struct Run {
     /// Processes beyond the number that is kept.
     pub(crate) not_kept: u64,
     /// Why the program could not be started.
-    pub(crate) not_started: Option<io::Error>,
+    pub(crate) not_started: Option<NotStarted>,
+    /// Its system calls for memory, if they were asked for and it was followed.
+    pub(crate) calls: Option<Recorded>,
 }
 
 struct Tracer {
     main: i32,
     following: Following,
     processes: Processes,
+    stops: Stops,
+    recorder: Option<Recorder>,
+    begin: Instant,
 }
 
-/// Runs the program to its end.
-pub(crate) fn run(program: &Program, wanted: Wanted, no_trace: Option<String>) -> io::Result<Run> {
+/// The end of the command: how, with what, and how long after its start.
+type Ended = (Outcome, Usage, Duration);
+
+/// Runs the program to its end. `record` says which system calls to stop at, and what to record of them.
+pub(crate) fn run(
+    program: &Program,
+    wanted: Wanted,
+    no_trace: Option<String>,
+    record: Option<(Stops, Options)>,
+) -> io::Result<Run> {
+    run_closely(program, wanted, no_trace, record, Detail::Sums)
+}
+
+/// The same; full looks see heaps as closely as is wanted.
+pub(crate) fn run_closely(
+    program: &Program,
+    wanted: Wanted,
+    no_trace: Option<String>,
+    record: Option<(Stops, Options)>,
+    detail: Detail,
+) -> io::Result<Run> {
     let signals = Signals::take_over();
     let begin = Instant::now();
-    let child = program.start(&signals)?;
+    let filter = Filter::new();
+    let child = program.start_with(&signals, Some(&filter))?;
+    // For the files of a large tree of processes; the child has been forked with its own limit.
+    os::raise_limit_of_open_files();
     let pid = child.pid;
+    let (stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
     let following = match no_trace {
         Some(reason) => Following::Sampled(reason),
-        None => match ptrace::seize(pid) {
+        None => match ptrace::seize(pid, stops) {
             Ok(()) => Following::All,
             Err(error) => Following::Sampled(format!("tracing was refused ({error})")),
         },
     };
+    let is_traced = following == Following::All;
     let mut processes = Processes::new(wanted, begin);
-    processes.begin(pid, following == Following::All);
-    let mut tracer = Tracer { main: pid, following, processes };
-    let exec = child.go()?;
+    processes.look_closely(detail);
+    processes.begin(pid, is_traced);
+    let recorder = options.filter(|_| is_traced).map(Recorder::new);
+    let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
+    let exec = child.go_with(is_traced && stops == Stops::Filter)?;
     // Nobody tells when an untraced program begins: until then its process looks like brkmap.
     let (exec, failure) = match &tracer.following {
-        Following::Sampled(_) => (None, exec.failure()),
+        Following::Sampled(_) => (None, exec.not_started()),
         Following::All => (Some(exec), None),
     };
-    let (outcome, usage) = tracer.watch()?;
-    let wall = begin.elapsed();
+    let (outcome, usage, wall) = tracer.watch()?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
+    let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
-    Ok(Run {
-        pid,
-        outcome,
-        wall,
-        usage,
-        following,
-        processes,
-        not_kept,
-        not_started: failure.or_else(|| exec?.failure()),
-    })
+    let not_started = failure.or_else(|| exec?.not_started());
+    Ok(Run { pid, outcome, wall, usage, following, processes, not_kept, not_started, calls })
 }
 
 /// A stop from the keyboard stops brkmap as well, or the shell would go on waiting for it. A stop that somebody else
@@ -113,15 +149,27 @@ fn stops_us(signal: i32) -> bool {
 }
 
 impl Tracer {
-    /// Handles events until the command has ended.
-    fn watch(&mut self) -> io::Result<(Outcome, Usage)> {
+    /// Handles events until the command has ended, and where the others need their tracer, until all have.
+    fn watch(&mut self) -> io::Result<Ended> {
         let mut pause = FIRST_PAUSE;
         let mut next_look = Instant::now() + pause;
         let mut next_sample = next_look;
+        let mut ended: Option<Ended> = None;
+        let mut is_told = false;
         loop {
-            while let Some(event) = ptrace::wait_any()? {
-                if let Some(end) = self.handle(event) {
-                    return Ok(end);
+            loop {
+                match (ptrace::wait_any(), ended) {
+                    (Ok(None), _) => break,
+                    (Ok(Some(event)), _) => {
+                        let end = self.handle(event).map(|(outcome, usage)| (outcome, usage, self.begin.elapsed()));
+                        match end {
+                            Some(end) if self.stops != Stops::Filter => return Ok(end),
+                            Some(_) => ended = end,
+                            None => {}
+                        }
+                    }
+                    (Err(error), Some(end)) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(end),
+                    (Err(error), _) => return Err(error),
                 }
             }
             let now = Instant::now();
@@ -129,6 +177,16 @@ impl Tracer {
                 self.processes.look();
                 pause = (pause * 3 / 2).min(PAUSE).max(now.elapsed() * 20);
                 next_look = Instant::now() + pause;
+                if !is_told && ended.is_some_and(|end| self.begin.elapsed() > end.2 + STRAGGLERS) {
+                    is_told = true;
+                    let count = self.processes.all().len();
+                    // Where standard error is closed, there is nobody to tell.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "brkmap: the command has ended; {count} of its processes run on and need brkmap as their tracer: \
+                         it ends with them"
+                    );
+                }
             }
             let now = Instant::now();
             if now >= next_sample {
@@ -137,9 +195,13 @@ impl Tracer {
                 let took = looker::cpu_time().saturating_sub(start);
                 next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(took * 50);
             }
-            let next = next_look.min(next_sample);
-            if let Woken::Forward(signal) = os::wait_for_signal(next.saturating_duration_since(Instant::now())) {
-                os::kill(self.main, signal);
+            let pause = next_look.min(next_sample).saturating_duration_since(Instant::now());
+            match os::wait_for_signal(pause) {
+                Woken::Forward(signal) if ended.is_some() => {
+                    self.processes.all().into_iter().for_each(|pid| os::kill(pid, signal));
+                }
+                Woken::Forward(signal) => os::kill(self.main, signal),
+                _ => {}
             }
         }
     }
@@ -148,36 +210,28 @@ impl Tracer {
     fn handle(&mut self, event: Event) -> Option<(Outcome, Usage)> {
         let tid = event.tid;
         match event.change {
+            Change::Filtered => self.filtered(tid),
+            Change::Call => self.call(tid),
             Change::Exited(code) => return self.ended(event, Outcome::Code(code)),
             Change::Killed(signal) => return self.ended(event, Outcome::Signal(signal)),
             Change::Signal(signal) if !self.processes.is_traced(tid) => self.stopped(tid, signal),
             Change::Signal(signal) => self.resume(tid, signal),
             Change::GroupStop(signal) => {
-                self.processes.see(tid);
+                self.see(tid);
                 // ESRCH: the tracee was killed meanwhile; its end is the next event.
                 let _ = ptrace::listen(tid);
                 self.stopped(tid, signal);
             }
             Change::Started => self.resume(tid, 0),
             Change::Forked { shares_memory } => {
-                if let (true, Ok(child)) = (shares_memory, ptrace::event_message(tid)) {
-                    self.processes.shares_memory(child);
+                if let Ok(child) = ptrace::event_message(tid) {
+                    self.forked(tid, child, shares_memory);
                 }
                 self.resume(tid, 0);
             }
-            Change::Exec => {
-                let former = ptrace::event_message(tid).unwrap_or(tid);
-                if self.processes.exec(tid, former) {
-                    let _ = ptrace::detach(tid);
-                    if tid == self.main {
-                        self.following = Following::Sampled("it traces programs itself and is left alone".to_owned());
-                    }
-                } else {
-                    self.resume(tid, 0);
-                }
-            }
+            Change::Exec => self.exec(tid),
             Change::Exiting => {
-                self.processes.see(tid);
+                self.see(tid);
                 self.processes.exiting(tid);
                 self.resume(tid, 0);
             }
@@ -185,10 +239,93 @@ impl Tracer {
         None
     }
 
-    fn resume(&mut self, tid: i32, signal: i32) {
+    /// A thread is about to make a call that the filter names.
+    fn filtered(&mut self, tid: i32) {
+        self.see(tid);
+        let kind = ptrace::event_message(tid).ok().and_then(|index| Kind::ALL.get(index as usize).copied());
+        if let (Some(recorder), Some(kind), Some(pid)) = (&mut self.recorder, kind, self.processes.of(tid)) {
+            recorder.entry(pid, tid, kind, None);
+        }
+        self.resume(tid, 0);
+    }
+
+    /// A thread is at one of the ends of a call.
+    fn call(&mut self, tid: i32) {
+        self.see(tid);
+        let Some((recorder, pid)) = self.recorder.as_mut().zip(self.processes.of(tid)) else {
+            return self.resume(tid, 0);
+        };
+        if recorder.is_inside(tid) {
+            let raw = recorder.exit(pid, tid);
+            self.resume(tid, 0);
+            if let Some((recorder, raw)) = self.recorder.as_mut().zip(raw) {
+                recorder.account(raw);
+            }
+            return;
+        }
+        if let (Stops::EveryCall, Ok(End::Entry { call, arguments })) = (self.stops, ptrace::end(tid))
+            && let Some(kind) = Kind::of(call)
+        {
+            recorder.entry(pid, tid, kind, Some(arguments));
+        }
+        self.resume(tid, 0);
+    }
+
+    fn forked(&mut self, tid: i32, child: i32, shares_memory: bool) {
+        if shares_memory {
+            self.processes.shares_memory(child);
+        }
+        let Some(recorder) = &mut self.recorder else { return };
+        self.processes.see(child);
+        // A new thread is in its process already.
+        if let (Some(parent), Some(process)) = (self.processes.of(tid), self.processes.of(child))
+            && process == child
+        {
+            recorder.forked(parent, child, shares_memory);
+        }
+    }
+
+    fn exec(&mut self, tid: i32) {
+        let former = ptrace::event_message(tid).unwrap_or(tid);
+        let is_tracer = self.processes.exec(tid, former);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.ended(former);
+            recorder.enter(tid, None);
+        }
+        if is_tracer && self.stops == Stops::Filter {
+            // The filter cannot be taken off again, and without us its calls would fail.
+            self.processes.stays_traced(tid);
+            let name = crate::collect::status(tid).map(|status| status.name).unwrap_or_default();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.met_tracer(name);
+            }
+        } else if is_tracer {
+            let _ = ptrace::detach(tid, 0);
+            if tid == self.main {
+                self.following = Following::Sampled("it traces programs itself and is left alone".to_owned());
+            }
+            return;
+        }
+        self.resume(tid, 0);
+    }
+
+    /// Enters a thread that reports for the first time, and its process.
+    fn see(&mut self, tid: i32) {
+        if self.processes.of(tid).is_some() {
+            return;
+        }
         self.processes.see(tid);
+        if let (Some(recorder), Some(pid)) = (&mut self.recorder, self.processes.of(tid)) {
+            recorder.seen(pid);
+        }
+    }
+
+    fn resume(&mut self, tid: i32, signal: i32) {
+        self.see(tid);
+        let stops_at_call =
+            self.stops == Stops::EveryCall || self.recorder.as_ref().is_some_and(|recorder| recorder.is_inside(tid));
         // ESRCH: the tracee was killed while it was stopped; its end is the next event.
-        let _ = ptrace::resume(tid, signal);
+        let _ = if stops_at_call { ptrace::resume_to_call(tid, signal) } else { ptrace::resume(tid, signal) };
     }
 
     fn stopped(&mut self, tid: i32, signal: i32) {
@@ -203,6 +340,9 @@ impl Tracer {
 
     fn ended(&mut self, event: Event, outcome: Outcome) -> Option<(Outcome, Usage)> {
         self.processes.ended(event.tid, outcome, event.usage.peak_rss);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.ended(event.tid);
+        }
         (event.tid == self.main).then_some((outcome, event.usage))
     }
 }

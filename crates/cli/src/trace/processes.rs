@@ -2,6 +2,7 @@
 
 use super::track::{Track, Tracks};
 use crate::collect::{self, Collector};
+use crate::heap::occupancy::Detail;
 use crate::model::depth::Depth;
 use crate::model::in_force::Wanted;
 use crate::model::process::{EarlierProgram, Outcome, Process};
@@ -64,6 +65,12 @@ impl Processes {
         }
     }
 
+    /// Full looks shall see heaps so closely.
+    pub(super) fn look_closely(&mut self, detail: Detail) {
+        self.collector.detail = detail;
+        self.tracks.looker.detail = detail;
+    }
+
     /// Enters the command's own process.
     pub(super) fn begin(&mut self, pid: i32, traced: bool) {
         self.main = pid;
@@ -75,6 +82,28 @@ impl Processes {
     pub(super) fn is_traced(&self, tid: i32) -> bool {
         let pid = self.threads.get(&tid).copied().unwrap_or(tid);
         self.living.get(&pid).is_none_or(|living| living.traced)
+    }
+
+    /// Process of a known thread.
+    pub(super) fn of(&self, tid: i32) -> Option<i32> {
+        self.threads.get(&tid).copied()
+    }
+
+    /// All threads that are known.
+    pub(super) fn all_threads(&self) -> Vec<i32> {
+        self.threads.keys().copied().collect()
+    }
+
+    /// The living processes.
+    pub(super) fn all(&self) -> Vec<i32> {
+        self.living.keys().copied().collect()
+    }
+
+    /// A process that traces others has to stay traced.
+    pub(super) fn stays_traced(&mut self, pid: i32) {
+        if let Some(living) = self.living.get_mut(&pid) {
+            living.traced = true;
+        }
     }
 
     /// Enters a thread that reports for the first time. Its first stop may come before its parent's report of it.

@@ -1,4 +1,4 @@
-//! ptrace and wait4 as values. Only what a seizing tracer without system-call stops needs.
+//! ptrace and wait4 as values. Only what a seizing tracer needs.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -23,6 +23,44 @@ pub(crate) enum Change {
     Exec,
     /// In the kernel's exit path, memory still there.
     Exiting,
+    /// About to make a system call that the filter names.
+    Filtered,
+    /// At the beginning or the end of a system call.
+    Call,
+}
+
+/// At which system calls tracees stop, beside the events of their lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stops {
+    /// At none.
+    Never,
+    /// At those that a seccomp filter names. Without a tracer they would fail, so the tracees end with it.
+    Filter,
+    /// At all.
+    EveryCall,
+}
+
+/// What a stopped thread was doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Registers {
+    /// Number of the system call; negative outside of one.
+    pub(crate) call: i64,
+    pub(crate) arguments: [u64; 6],
+    pub(crate) result: i64,
+    pub(crate) instruction: u64,
+    pub(crate) stack: u64,
+    pub(crate) frame: u64,
+}
+
+/// Which end of a system call a thread has stopped at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The call is negative in 32-bit code, whose calls have other numbers.
+    Entry {
+        call: i64,
+        arguments: [u64; 6],
+    },
+    Exit,
 }
 
 /// Resources of an ended process, with those of its children that it waited for.
@@ -57,7 +95,9 @@ pub(crate) fn decode(status: i32) -> Option<Change> {
     }
     let signal = libc::WSTOPSIG(status);
     Some(match status >> 16 {
+        0 if signal == libc::SIGTRAP | 0x80 => Change::Call,
         0 => Change::Signal(signal),
+        libc::PTRACE_EVENT_SECCOMP => Change::Filtered,
         libc::PTRACE_EVENT_STOP => match signal {
             libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Change::GroupStop(signal),
             _ => Change::Started,
@@ -112,64 +152,34 @@ fn request(request: libc::c_uint, tid: i32, data: usize) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Becomes the tracer of a process without stopping it; follows its children, threads and execs and sees its end.
-pub(crate) fn seize(pid: i32) -> io::Result<()> {
-    let options = libc::PTRACE_O_TRACEEXIT
-        | libc::PTRACE_O_TRACEFORK
-        | libc::PTRACE_O_TRACEVFORK
-        | libc::PTRACE_O_TRACECLONE
-        | libc::PTRACE_O_TRACEEXEC;
-    request(libc::PTRACE_SEIZE, pid, options as usize)
-}
-
-/// Becomes the tracer of a thread without stopping it, and sees no more than its end.
-pub(crate) fn seize_for_exit(tid: i32) -> io::Result<()> {
-    request(libc::PTRACE_SEIZE, tid, libc::PTRACE_O_TRACEEXIT as usize)
-}
-
-/// As [`seize`], for one that will be resumed by [`resume_to_call`].
-pub(crate) fn seize_for_calls(pid: i32) -> io::Result<()> {
+/// Becomes the tracer of a thread without stopping it; follows its children, threads and execs and sees its end.
+pub(crate) fn seize(tid: i32, stops: Stops) -> io::Result<()> {
     let options = libc::PTRACE_O_TRACEEXIT
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
         | libc::PTRACE_O_TRACECLONE
         | libc::PTRACE_O_TRACEEXEC
-        | libc::PTRACE_O_TRACESYSGOOD;
-    request(libc::PTRACE_SEIZE, pid, options as usize)
+        | match stops {
+            Stops::Never => 0,
+            Stops::Filter => libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL,
+            Stops::EveryCall => libc::PTRACE_O_TRACESYSGOOD,
+        };
+    request(libc::PTRACE_SEIZE, tid, options as usize)
 }
 
-/// The signal as which a stop at a system call shows.
-pub(crate) const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
-
-/// Lets a stopped tracee run to the next edge of a system call, with a signal or 0.
+/// Lets a stopped tracee run to the next beginning or end of a system call, with a signal or 0.
 pub(crate) fn resume_to_call(tid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_SYSCALL, tid, signal as usize)
 }
 
-/// The system call that a tracee is about to make; `None` at other stops.
-pub(crate) fn entered_call(tid: i32) -> Option<Entered> {
-    // op and architecture, ip, sp, number, six arguments, and one word to spare.
-    let mut info = [0u64; 11];
-    let size = size_of_val(&info);
-    let place = info.as_mut_ptr().cast::<libc::c_void>();
-    // SAFETY: [valid-out-pointer] the kernel writes at most `size` bytes.
-    let got = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, tid, size, place) };
-    let is_entry = info[0] & 0xff == u64::from(libc::PTRACE_SYSCALL_INFO_ENTRY);
-    let is_64_bit = info[0] >> 63 == 1;
-    match got {
-        32.. if is_entry && is_64_bit => Some(Entered::Native(info[3] as i64)),
-        32.. if is_entry => Some(Entered::Foreign),
-        _ => None,
-    }
+/// Stops a tracee; the stop is reported as [`Change::Started`].
+pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_INTERRUPT, tid, 0)
 }
 
-/// What a tracee enters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entered {
-    /// The system call of this number.
-    Native(i64),
-    /// A call of 32-bit code, whose numbers are others.
-    Foreign,
+/// Becomes the tracer of a thread without stopping it, and sees no more than its end.
+pub(crate) fn seize_for_exit(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, tid, libc::PTRACE_O_TRACEEXIT as usize)
 }
 
 /// Lets a stopped tracee run, with a signal or 0.
@@ -182,9 +192,52 @@ pub(crate) fn listen(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_LISTEN, tid, 0)
 }
 
-/// Stops being the tracer of a stopped tracee.
-pub(crate) fn detach(tid: i32) -> io::Result<()> {
-    request(libc::PTRACE_DETACH, tid, 0)
+/// Stops being the tracer of a stopped tracee, which goes on with a signal or 0.
+pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, tid, signal as usize)
+}
+
+/// Registers of a stopped tracee.
+pub(crate) fn registers(tid: i32) -> io::Result<Registers> {
+    let mut all = MaybeUninit::<libc::user_regs_struct>::zeroed();
+    // SAFETY: [valid-out-pointer] PTRACE_GETREGS writes one user_regs_struct.
+    let result =
+        unsafe { libc::ptrace(libc::PTRACE_GETREGS, tid, std::ptr::null_mut::<libc::c_void>(), all.as_mut_ptr()) };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: [plain-data] zeroed above and filled by the kernel.
+    let all = unsafe { all.assume_init() };
+    Ok(Registers {
+        call: all.orig_rax as i64,
+        arguments: [all.rdi, all.rsi, all.rdx, all.r10, all.r8, all.r9],
+        result: all.rax as i64,
+        instruction: all.rip,
+        stack: all.rsp,
+        frame: all.rbp,
+    })
+}
+
+/// Which end of which system call a tracee in [`Change::Call`] has stopped at.
+pub(crate) fn end(tid: i32) -> io::Result<End> {
+    /// `struct ptrace_syscall_info`: op, arch, instruction and stack pointer, then number and arguments.
+    const WORDS: usize = 11;
+    const GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+    let mut info = [0u64; WORDS];
+    // SAFETY: [valid-out-pointer] the kernel writes at most the bytes of `info`.
+    let result = unsafe { libc::ptrace(GET_SYSCALL_INFO, tid, size_of_val(&info), info.as_mut_ptr()) };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    const ENTRY: u64 = 1;
+    /// AUDIT_ARCH_X86_64.
+    const ARCHITECTURE: u64 = 0xc000_003e;
+    let arguments = std::array::from_fn(|index| info[4 + index]);
+    Ok(match (info[0] & 0xff, info[0] >> 32) {
+        (ENTRY, ARCHITECTURE) => End::Entry { call: info[3] as i64, arguments },
+        (ENTRY, _) => End::Entry { call: -1, arguments },
+        _ => End::Exit,
+    })
 }
 
 /// What belongs to the last event: the new process, or the former thread id after an exec.
@@ -215,5 +268,7 @@ mod tests {
         assert_eq!(event(libc::PTRACE_EVENT_EXEC), Some(Change::Exec));
         assert_eq!(event(libc::PTRACE_EVENT_VFORK), Some(Change::Forked { shares_memory: true }));
         assert_eq!(event(libc::PTRACE_EVENT_CLONE), Some(Change::Forked { shares_memory: false }));
+        assert_eq!(event(libc::PTRACE_EVENT_SECCOMP), Some(Change::Filtered));
+        assert_eq!(decode((libc::SIGTRAP | 0x80) << 8 | 0x7f), Some(Change::Call));
     }
 }

@@ -3,6 +3,7 @@
 //! `std::process::Command` does not fit: its `spawn` returns only after the exec, and the exec has to wait until the
 //! child is seized by this thread.
 
+use super::filter::Filter;
 use crate::os::Signals;
 use std::ffi::{CString, OsString};
 use std::io;
@@ -73,6 +74,11 @@ impl Program {
 
     /// Forks the child. `signals` are given back to it before its exec.
     pub(crate) fn start(&self, signals: &Signals) -> io::Result<Waiting> {
+        self.start_with(signals, None)
+    }
+
+    /// The same; the filter is installed if the gate says so.
+    pub(crate) fn start_with(&self, signals: &Signals, filter: Option<&Filter>) -> io::Result<Waiting> {
         let (gate_read, gate) = pipe()?;
         let (failure, failure_write) = pipe()?;
         // SAFETY: [single-thread] brkmap has one thread here, so the child may use everything.
@@ -91,8 +97,14 @@ impl Program {
                     unsafe { libc::dup2(file.as_raw_fd(), *to) };
                 }
                 signals.restore();
-                let error = self.exec().raw_os_error().unwrap_or(libc::EIO);
-                let word = error.to_ne_bytes();
+                let filter = filter.filter(|_| byte == FILTERED);
+                let number = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+                let word = match filter.map_or(Ok(()), Filter::install) {
+                    Ok(()) => number(self.exec()),
+                    // Negative: it was not the exec that failed.
+                    Err(error) => -number(error),
+                };
+                let word = word.to_ne_bytes();
                 // SAFETY: [valid-out-pointer] four bytes of an array on this frame.
                 unsafe { libc::write(failure_write.as_raw_fd(), word.as_ptr().cast(), 4) };
             }
@@ -103,24 +115,51 @@ impl Program {
     }
 }
 
+/// What the child reads at the gate.
+const PLAIN: u8 = b'x';
+const FILTERED: u8 = b'f';
+
 impl Waiting {
     /// Opens the gate; the returned end tells whether the exec failed.
     pub(crate) fn go(self) -> io::Result<ExecResult> {
+        self.go_with(false)
+    }
+
+    /// The same, for a program with the filter or without.
+    pub(crate) fn go_with(self, is_filtered: bool) -> io::Result<ExecResult> {
         use std::io::Write;
-        std::fs::File::from(self.gate).write_all(b"x")?;
+        std::fs::File::from(self.gate).write_all(&[if is_filtered { FILTERED } else { PLAIN }])?;
         Ok(ExecResult(self.failure))
     }
+}
+
+/// Why a program did not start.
+pub(crate) enum NotStarted {
+    /// Its exec failed.
+    Exec(io::Error),
+    /// The seccomp filter was refused.
+    Filter(io::Error),
 }
 
 /// Where the child writes the errno of a failed exec; closed by a successful one.
 pub(crate) struct ExecResult(OwnedFd);
 
 impl ExecResult {
-    /// The errno of the failed exec, once the child has ended or run its program.
+    /// The error of the failed start, once the child has ended or run its program.
     pub(crate) fn failure(self) -> Option<io::Error> {
+        self.not_started().map(|why| match why {
+            NotStarted::Exec(error) | NotStarted::Filter(error) => error,
+        })
+    }
+
+    /// What failed, once the child has ended or run its program.
+    pub(crate) fn not_started(self) -> Option<NotStarted> {
         use std::io::Read;
         let mut word = [0; 4];
         std::fs::File::from(self.0).read_exact(&mut word).ok()?;
-        Some(io::Error::from_raw_os_error(i32::from_ne_bytes(word)))
+        Some(match i32::from_ne_bytes(word) {
+            number @ 1.. => NotStarted::Exec(io::Error::from_raw_os_error(number)),
+            number => NotStarted::Filter(io::Error::from_raw_os_error(number.saturating_neg())),
+        })
     }
 }

@@ -64,7 +64,7 @@ fn millis(begin: Instant) -> u64 {
 /// Decides which process is looked at, within the time that looks may take.
 pub(super) struct Tracks {
     begin: Instant,
-    looker: Looker,
+    pub(super) looker: Looker,
     budget: Budget,
 }
 

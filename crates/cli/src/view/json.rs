@@ -227,5 +227,8 @@ pub(crate) fn document(report: &Report, ticks: u64) -> Value {
     put("main_process_unseen_because", json!(report.main.is_none().then_some(super::UNSEEN)));
     put("processes_not_kept", json!(report.not_kept));
     put("processes", Value::Array(processes));
+    if let Some(calls) = &report.calls {
+        put("system_calls", super::syscalls::json::document(calls));
+    }
     Value::Object(document)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 mod depth;
+pub(crate) mod html;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod maps;
@@ -9,6 +10,8 @@ pub(crate) mod metrics;
 mod policy;
 mod spark;
 pub(crate) mod style;
+pub(crate) mod svg;
+pub(crate) mod syscalls;
 pub(crate) mod text;
 
 use crate::model::in_force::Wanted;
@@ -29,6 +32,8 @@ pub(crate) struct Report {
     /// The rest, largest peak first.
     pub(crate) others: Vec<Process>,
     pub(crate) not_kept: u64,
+    /// Its system calls for memory, if they were asked for and could be seen.
+    pub(crate) calls: Option<syscalls::Calls>,
 }
 
 /// Why the command's own process may be missing.

@@ -54,7 +54,14 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     lines.push(faults(report, main, style));
     lines.push(time(report, style));
     lines.extend(self::others(report, style, LINES.saturating_sub(lines.len())));
+    lines.extend(traced(report, style));
     lines.join("\n") + "\n"
+}
+
+/// The calls for memory, as a report of its own length below the first.
+fn traced(report: &Report, style: Style) -> Vec<String> {
+    let summary = report.calls.as_ref().map(|calls| super::syscalls::text::summary(calls, style, LINES - 1));
+    summary.map_or(Vec::new(), |lines| [String::new()].into_iter().chain(lines).collect())
 }
 
 /// The rest of the report where another malloc served the program: what full looks saw.
@@ -76,6 +83,7 @@ fn foreign(report: &Report, main: &Process, mut lines: Vec<String>, style: Style
     lines.push(faults(report, main, style));
     lines.push(time(report, style));
     lines.extend(others(report, style, LINES.saturating_sub(lines.len())));
+    lines.extend(traced(report, style));
     lines.into_iter().map(|line| inspect::text::fit(&line, style)).collect::<Vec<_>>().join("\n") + "\n"
 }
 
@@ -350,6 +358,7 @@ mod tests {
             main: Some(main),
             others: (2..100).map(|pid| process(pid, (200 << 20) - pid as u64)).collect(),
             not_kept: 7,
+            calls: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod depth;
 mod facts;
 mod flow;
 mod hostile;
+mod html;
 mod inspect;
 mod labelled;
 mod metrics;
@@ -12,6 +13,7 @@ mod named;
 mod policy;
 mod reach;
 mod reasons;
+mod syscalls;
 mod targets;
 mod terminal;
 

@@ -18,6 +18,7 @@ mod image;
 #[cfg(test)]
 mod tests;
 
+use super::occupancy::Detail;
 use super::{Heap, Memory, NamedMemory};
 use crate::proc::smaps::Mapping;
 use reader::Reader;
@@ -54,8 +55,20 @@ pub(crate) struct Contents {
 }
 
 /// Reads all engines of a process, and the names of the toolbox's memory.
+#[cfg(test)]
 pub(crate) fn read(memory: &dyn Memory, mappings: &[Mapping], table: &mut PageTable<'_>) -> Contents {
+    read_closely(memory, mappings, table, Detail::Sums)
+}
+
+/// The same, as closely as is wanted.
+pub(crate) fn read_closely(
+    memory: &dyn Memory,
+    mappings: &[Mapping],
+    table: &mut PageTable<'_>,
+    detail: Detail,
+) -> Contents {
     let mut reader = Reader::new(memory, mappings, table);
+    reader.detail = detail;
     let (found, mut damage) = roots::find(&mut reader);
     let mut heaps = Vec::new();
     for root in found.roots {

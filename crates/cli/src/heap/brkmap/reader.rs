@@ -2,6 +2,7 @@
 
 use super::{Damage, PageTable};
 use crate::heap::Memory;
+use crate::heap::occupancy::Detail;
 use crate::proc::pagemap;
 use crate::proc::smaps::Mapping;
 
@@ -16,6 +17,7 @@ pub(super) struct Reader<'a, 'b> {
     pub(super) mappings: &'a [Mapping],
     table: &'a mut PageTable<'b>,
     pub(super) os_page: u64,
+    pub(super) detail: Detail,
     /// First OS page of the window.
     window: u64,
     entries: Vec<u64>,
@@ -23,7 +25,7 @@ pub(super) struct Reader<'a, 'b> {
 
 impl<'a, 'b> Reader<'a, 'b> {
     pub(super) fn new(memory: &'a dyn Memory, mappings: &'a [Mapping], table: &'a mut PageTable<'b>) -> Self {
-        Reader { memory, mappings, table, os_page: 4096, window: 0, entries: Vec::new() }
+        Reader { memory, mappings, table, os_page: 4096, detail: Detail::Sums, window: 0, entries: Vec::new() }
     }
 
     /// Index of the mapping that holds an address.

@@ -5,7 +5,9 @@ use super::layout::{Layout, Meta};
 use super::ledger;
 use super::pages::{Shares, share_blocks, share_one};
 use super::reader::{Reader, word_at};
+use crate::heap::occupancy::{Holder, Occupancy};
 use crate::heap::{Heap, Pin};
+use crate::proc::residency::OS_PAGE;
 use brkmap_wire::{Root, face};
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,6 +25,8 @@ struct Walk<'r, 'a, 'b> {
     covered: u64,
     /// The first piece that made no sense. The walk goes on: a running process frees mappings under our eyes.
     damage: Option<Damage>,
+    /// Filled if somebody wants to know.
+    occupancy: Option<Occupancy>,
 }
 
 /// Reads one engine as far as it can be read.
@@ -43,7 +47,9 @@ pub(super) fn walk(reader: &mut Reader<'_, '_>, root: &Root) -> (Heap, Option<Da
         Err(damage) => return (heap, Some(damage)),
     };
     reader.os_page = root.os_page;
-    let mut walk = Walk { reader, layout, heap, pins: BTreeMap::new(), slices: 0, covered: 0, damage: None };
+    // Its tiles are of the only OS page there is on this architecture.
+    let occupancy = reader.detail.record().filter(|_| root.os_page == OS_PAGE);
+    let mut walk = Walk { reader, layout, heap, pins: BTreeMap::new(), slices: 0, covered: 0, damage: None, occupancy };
     walk.heap.counters.clone_from(&walk.layout.counters);
     walk.heap.heaps = walk.layout.heaps;
     walk.heap.mmap_threshold = walk.layout.mmap_threshold;
@@ -51,6 +57,7 @@ pub(super) fn walk(reader: &mut Reader<'_, '_>, root: &Root) -> (Heap, Option<Da
     walk.library();
     let end = walk.leaves().and_then(|leaves| walk.metadata(&leaves)).err();
     walk.heap.pins = walk.pins.into_values().collect();
+    walk.heap.occupancy = walk.occupancy;
     (walk.heap, walk.damage.or(end))
 }
 
@@ -196,6 +203,13 @@ impl Walk<'_, '_, '_> {
         Ok(())
     }
 
+    /// Enters equal blocks into the record of OS pages, if there is one.
+    fn record(&mut self, start: u64, size: u64, is_live: &[bool], resident: &[bool]) {
+        if let Some(occupancy) = &mut self.occupancy {
+            occupancy.add_blocks(start, size, is_live, resident);
+        }
+    }
+
     fn unclear(&mut self, address: u64, bytes: u64) -> Result<(), Damage> {
         self.heap.unclear += self.resident(address, bytes)?;
         Ok(())
@@ -204,6 +218,7 @@ impl Walk<'_, '_, '_> {
     fn direct(&mut self, meta: &Meta) -> Result<(), Damage> {
         self.reader.check("a direct mapping", meta.direct_start, meta.span_bytes)?;
         let resident = self.residency(meta.direct_start, meta.span_bytes)?;
+        self.record(meta.direct_start, meta.span_bytes, &[true], &resident);
         let shares = share_one(meta.requested, &resident, self.layout.root.os_page);
         self.add(&shares, shares.rounding);
         Ok(())
@@ -226,6 +241,7 @@ impl Walk<'_, '_, '_> {
                 self.reader.check("a run", address, meta.span_bytes)?;
                 self.covered = address + meta.span_bytes;
                 let resident = self.residency(address, meta.span_bytes)?;
+                self.record(address, meta.span_bytes, &[true], &resident);
                 let shares = share_one(meta.requested, &resident, root.os_page);
                 self.add(&shares, shares.rounding);
                 Ok(())
@@ -249,6 +265,7 @@ impl Walk<'_, '_, '_> {
         let states = self.reader.bytes("a page's state bytes", meta.states, capacity)?;
         let is_live: Vec<bool> = states.iter().map(|&state| u64::from(state) == root.state_live).collect();
         let resident = self.residency(address, bytes)?;
+        self.record(address, size, &is_live, &resident);
         let shares = share_blocks(&is_live, size, used, &resident, root.os_page);
         self.add(&shares, self.layout.rounding(meta.class as usize, shares.live));
         if shares.pinned > 0 {
@@ -258,6 +275,13 @@ impl Walk<'_, '_, '_> {
                 os_pages: shares.pinned_os_pages,
                 free_bytes: shares.pinned,
             });
+        }
+        if let Some(occupancy) = &mut self.occupancy
+            && shares.pinned_os_pages > 0
+        {
+            let (live_blocks, os_pages) = (shares.pinning_blocks, shares.pinned_os_pages);
+            // All blocks of a page have one size.
+            occupancy.hold(&Holder { from: size, to: size, live_blocks, os_pages, alone: os_pages });
         }
         Ok(())
     }
@@ -281,6 +305,9 @@ impl Walk<'_, '_, '_> {
         let apart: Vec<_> = leaves.iter().filter(|&&leaf| !is_inside(leaf)).map(|&l| (l, root.leaf_bytes)).collect();
         for (start, bytes) in ranges.into_iter().chain(apart) {
             self.heap.metadata += self.resident(start, bytes)?;
+            if let Some(occupancy) = &mut self.occupancy {
+                occupancy.own(start, start + bytes);
+            }
         }
         Ok(())
     }

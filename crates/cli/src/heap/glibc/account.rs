@@ -2,14 +2,15 @@
 
 use super::Figures;
 use super::layout::CHUNK_STRUCT;
-use crate::proc::residency::{OS_PAGE, Residency};
+use crate::heap::occupancy::{Occupancy, Recorder};
+use crate::proc::residency::{OS_PAGE, Residency, Stretch};
 
 /// Bytes of a live chunk that are malloc's.
 const OWN: u64 = 8;
 /// Chunk sizes up to here are counted one by one.
 const SMALL: u64 = 1040;
 
-/// Live chunks by size.
+/// Chunks by size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     /// Number of chunks of 16 × index bytes.
@@ -25,7 +26,8 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    fn add(&mut self, size: u64) {
+    /// Enters a chunk.
+    pub(super) fn add(&mut self, size: u64) {
         if size <= SMALL {
             self.small[(size / 16) as usize] += 1;
         } else {
@@ -35,8 +37,8 @@ impl Sizes {
         }
     }
 
-    /// The class with the most bytes: chunk sizes from and to, how many, bytes.
-    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+    /// The classes that have chunks, by size: chunk sizes from and to, how many, bytes.
+    pub(crate) fn classes(&self) -> Vec<(u64, u64, u64, u64)> {
         let equal = |(index, &count): (usize, &u64)| {
             let size = index as u64 * 16;
             (size, size, count, count * size)
@@ -44,7 +46,12 @@ impl Sizes {
         let similar = |(log, &(count, bytes)): (usize, &(u64, u64))| (1 << log, u64::MAX >> (63 - log), count, bytes);
         let small = self.small.iter().enumerate().map(equal);
         let large = self.large.iter().enumerate().map(similar);
-        small.chain(large).filter(|class| class.2 > 0).max_by_key(|class| class.3)
+        small.chain(large).filter(|class| class.2 > 0).collect()
+    }
+
+    /// The class with the most bytes.
+    pub(crate) fn largest(&self) -> Option<(u64, u64, u64, u64)> {
+        self.classes().into_iter().max_by_key(|class| class.3)
     }
 }
 
@@ -82,12 +89,16 @@ pub(super) struct Account<'a> {
     live: u64,
     free: u64,
     gap: Gap,
+    /// Filled if somebody wants to know what lies on each OS page; with the size of the live chunk that is passed.
+    recorder: Option<Recorder>,
+    size: u64,
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(residency: &'a Residency) -> Self {
+    pub(super) fn new(residency: &'a Residency, occupancy: Option<Occupancy>) -> Self {
         let (figures, on_page) = (Figures::default(), [0; USES]);
-        Account { residency, figures, page: 0, on_page, live: 0, free: 0, gap: Gap::default() }
+        let recorder = occupancy.map(Recorder::new);
+        Account { residency, figures, page: 0, on_page, live: 0, free: 0, gap: Gap::default(), recorder, size: 0 }
     }
 
     /// A chunk that is in use.
@@ -96,7 +107,9 @@ impl<'a> Account<'a> {
         self.live += size;
         sizes.add(size);
         let page = at & !(OS_PAGE - 1);
-        if page == self.page && at + size <= page + OS_PAGE {
+        if self.recorder.is_some() {
+            self.record(at, size);
+        } else if page == self.page && at + size <= page + OS_PAGE {
             self.on_page[Use::Live as usize] += size;
         } else {
             self.spread(at, at + size, Use::Live);
@@ -179,10 +192,14 @@ impl<'a> Account<'a> {
                 self.enter(what, resident);
                 if what == Use::Live {
                     self.figures.floor += resident;
+                    self.record_whole(page, whole);
                 }
                 at = whole;
             } else {
                 let stop = end.min(page + OS_PAGE);
+                if let (Some(recorder), Use::Live, true) = (&mut self.recorder, what, at > start) {
+                    recorder.touches(self.size);
+                }
                 self.on_page[what as usize] += stop - at;
                 at = stop;
             }
@@ -205,6 +222,10 @@ impl<'a> Account<'a> {
     /// Enters the present OS page.
     fn flush(&mut self) {
         let on_page = std::mem::take(&mut self.on_page);
+        if let Some(recorder) = &mut self.recorder {
+            let is_resident = self.residency.is_resident(self.page);
+            recorder.end_page(self.page, is_resident.then_some(on_page[Use::Live as usize]));
+        }
         if on_page == [0; USES] || !self.residency.is_resident(self.page) {
             return;
         }
@@ -216,8 +237,30 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// The figures of the whole arena.
-    pub(super) fn finish(mut self) -> Figures {
+    /// A live chunk, with what it does to the OS pages that it lies on.
+    fn record(&mut self, at: u64, size: u64) {
+        if at & !(OS_PAGE - 1) != self.page {
+            self.flush();
+            self.page = at & !(OS_PAGE - 1);
+        }
+        self.size = size;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begins(size);
+        }
+        self.spread(at, at + size, Use::Live);
+    }
+
+    /// OS pages that a live chunk has for itself.
+    fn record_whole(&mut self, start: u64, end: u64) {
+        if let Some(recorder) = &mut self.recorder {
+            for stretch in self.residency.within(start, end).filter(Stretch::is_resident) {
+                recorder.occupancy.add(stretch.start, stretch.end);
+            }
+        }
+    }
+
+    /// The figures of the whole arena, and the record.
+    pub(super) fn finish(mut self) -> (Figures, Option<Occupancy>) {
         self.flush();
         let headers = (self.figures.live_blocks * OWN).min(self.figures.live);
         self.figures.live -= headers;
@@ -228,6 +271,6 @@ impl<'a> Account<'a> {
         if is_one && above > 0 && above <= (free / 64).max(64 << 10) {
             (self.figures.under_top, self.figures.holding_top) = (free, above);
         }
-        self.figures
+        (self.figures, self.recorder.map(Recorder::finish))
     }
 }

@@ -64,6 +64,9 @@ pub(super) fn take(source: &mut Source<'_>, found: &Found, candidates: &[u64], g
             figures.caches += taken + header;
             figures.live_blocks = figures.live_blocks.saturating_sub(1);
             figures.cached_blocks += 1;
+            if let Some(occupancy) = &mut glibc.occupancy {
+                occupancy.remove(at, at + size);
+            }
         }
     }
 }

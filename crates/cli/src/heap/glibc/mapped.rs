@@ -4,7 +4,7 @@
 use super::layout::IS_MAPPED;
 use super::source::Source;
 use super::{Glibc, Mapped};
-use crate::proc::residency::OS_PAGE;
+use crate::proc::residency::{OS_PAGE, Stretch};
 use crate::proc::smaps::Mapping;
 
 /// OS pages that are looked at together at most.
@@ -63,6 +63,11 @@ fn part(source: &mut Source<'_>, index: usize, (start, end): (u64, u64), more: u
                 (*blocks, *bytes, *sum) = (*blocks + 1, *bytes + size, *sum + resident);
                 glibc.explained[index] += resident;
                 glibc.blocks.push((page, page + size));
+                if let Some(occupancy) = &mut glibc.occupancy {
+                    for stretch in source.residency.within(page, page + size).filter(Stretch::is_resident) {
+                        occupancy.add(stretch.start, stretch.end);
+                    }
+                }
                 at = page + size;
                 batch = 1;
             }

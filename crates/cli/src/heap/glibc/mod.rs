@@ -25,6 +25,7 @@ mod image;
 mod tests;
 
 use crate::heap::Memory;
+use crate::heap::occupancy::{Detail, Occupancy};
 use crate::proc::residency::Residency;
 use crate::proc::smaps::Mapping;
 pub(crate) use account::Sizes;
@@ -147,7 +148,10 @@ pub(crate) struct Glibc {
     pub(crate) mapped: Mapped,
     /// Threads whose caches were found, and their blocks.
     pub(crate) caches: u64,
+    /// Live chunks.
     pub(crate) sizes: Sizes,
+    /// Free chunks between them, side by side as one; without the tops.
+    pub(crate) gaps: Sizes,
     /// Resident bytes explained, per mapping.
     pub(crate) explained: Vec<u64>,
     /// Ranges of address space that belong to arenas, with the arena's index, sorted.
@@ -158,6 +162,8 @@ pub(crate) struct Glibc {
     pub(crate) torn: u64,
     /// The first of them, or why the heap could not be read at all.
     pub(crate) problem: Option<String>,
+    /// What lies on each OS page, if that was asked for.
+    pub(crate) occupancy: Option<Occupancy>,
 }
 
 impl Glibc {
@@ -195,11 +201,23 @@ pub(crate) fn version(file: &[u8]) -> Option<u16> {
 }
 
 /// Looks for glibc's malloc. `None` if there is none: no libc, or one that never served anything.
+#[cfg(test)]
 pub(crate) fn read(
     memory: &dyn Memory,
     mappings: &[Mapping],
     residency: &Residency,
     version: Option<u16>,
+) -> Option<Glibc> {
+    read_closely(memory, mappings, residency, version, Detail::Sums)
+}
+
+/// The same, as closely as is wanted.
+pub(crate) fn read_closely(
+    memory: &dyn Memory,
+    mappings: &[Mapping],
+    residency: &Residency,
+    version: Option<u16>,
+    detail: Detail,
 ) -> Option<Glibc> {
     let mut source = Source::new(memory, mappings, residency);
     let found = match find::find(&mut source, version) {
@@ -212,6 +230,7 @@ pub(crate) fn read(
         layout: Some(found.layout.versions),
         parameters: found.parameters,
         explained: vec![0; mappings.len()],
+        occupancy: detail.record(),
         ..Glibc::default()
     };
     let fast = lists::fast(&mut source, &found, &mut glibc);

@@ -85,6 +85,7 @@ fn what_a_trim_returns_is_what_mtrim_and_systrim_would_take() {
     assert!(glibc.arenas[1].figures.kept_top >= 0x1f000);
     // Without the block above it, the gap would be part of the top.
     assert_eq!(glibc.arenas[0].figures.largest_free, 3 * PAGE);
+    assert_eq!(glibc.gaps.classes(), [(8192, 16383, 1, 3 * PAGE)]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
         segments.retain(|segment| is_unclaimed(segment, glibc));
         let residency = source.residency;
         let mut walk = Walk {
-            account: Account::new(residency),
+            account: Account::new(residency, glibc.occupancy.take()),
             source,
             layout: found.layout,
             glibc,
@@ -72,7 +72,8 @@ pub(super) fn arenas(source: &mut Source<'_>, found: &Found, fast: &FastSet, gli
             walk.segment(*segment, at);
         }
         candidates.append(&mut walk.caches);
-        let figures = walk.account.finish();
+        let (figures, occupancy) = walk.account.finish();
+        glibc.occupancy = occupancy;
         let system = source.distant(at.address + found.layout.system).unwrap_or(0);
         let heaps = segments.len() as u64;
         glibc.arenas.push(Arena { address: at.address, is_main: at.is_main, system, heaps, figures });
@@ -244,6 +245,7 @@ impl Walk<'_, '_> {
     fn end_run(&mut self, run: &mut Option<u64>, at: u64) {
         if let Some(start) = run.take() {
             self.account.free(start, at);
+            self.glibc.gaps.add(at - start);
         }
     }
 
