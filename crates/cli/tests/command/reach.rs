@@ -14,6 +14,8 @@ struct Cost {
     cpu: Duration,
 }
 
+// wait4 below waits for it, and tells what it took.
+#[allow(clippy::zombie_processes)]
 fn cost(command: &mut Command) -> Cost {
     let begin = Instant::now();
     let child = command.stdout(Stdio::null()).spawn().unwrap();
