@@ -233,30 +233,41 @@ fn is_worth_a_search(snapshot: &Snapshot, glibc: Option<&Glibc>, foreign: &[Fore
     kind::of_the_rest(runtimes).is_none() && all.saturating_sub(known) >= WORTH
 }
 
-/// Allocators linked into the program, by texts that only they contain.
+/// Allocators linked into the program, by texts that only they contain. The file is read part by part: a browser's has 200 MB.
 fn linked_in(pid: i32) -> Vec<Runtime> {
-    let path = format!("/proc/{pid}/exe");
+    const PART: u64 = 1 << 20;
     let place = |path: &str| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     // This command contains those texts because it searches for them.
-    if place(&path) == place("/proc/self/exe") {
+    if place(&format!("/proc/{pid}/exe")) == place("/proc/self/exe") {
         return Vec::new();
     }
-    let is_small = fs::metadata(&path).is_ok_and(|file| file.len() <= MOST_PROGRAM);
-    let Some(file) = is_small.then(|| fs::read(&path).ok()).flatten() else { return Vec::new() };
-    let contains = |mark: &[u8]| {
-        let mut from = 0;
-        while let Some(at) = file[from..].iter().position(|&byte| byte == mark[0]) {
-            if file[from + at..].starts_with(mark) {
-                return true;
-            }
-            from += at + 1;
+    let longest = kind::MARKS.iter().map(|(mark, _)| mark.len() as u64).max().unwrap_or(0);
+    let mut found = [false; kind::MARKS.len()];
+    let Ok(file) = File::open(format!("/proc/{pid}/exe")) else { return Vec::new() };
+    let size = file.metadata().map_or(0, |file| file.len());
+    let mut bytes = vec![0; (PART + longest) as usize];
+    for start in (0..size.min(MOST_PROGRAM)).step_by(PART as usize) {
+        // A mark that lies across two parts is found in the first: each is read on into the next.
+        let Ok(read) = file.read_at(&mut bytes, start) else { break };
+        for ((mark, _), found) in kind::MARKS.iter().zip(&mut found) {
+            *found = *found || contains(&bytes[..read], mark);
         }
-        false
-    };
+    }
     let mut all: Vec<Runtime> =
-        kind::MARKS.iter().filter(|(mark, _)| contains(mark)).map(|(_, runtime)| *runtime).collect();
+        kind::MARKS.iter().zip(found).filter(|(_, found)| *found).map(|((_, runtime), _)| *runtime).collect();
     all.dedup();
     all
+}
+
+fn contains(bytes: &[u8], mark: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&byte| byte == mark[0]) {
+        if rest[at..].starts_with(mark) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
 }
 
 /// Contents that were never written, on huge pages: a program that touches one byte of such a page gets 2 MiB.

@@ -22,6 +22,7 @@ pub(crate) mod pace;
 pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod process;
+pub(crate) mod rows;
 pub(crate) mod snapshot;
 pub(crate) mod spans;
 pub(crate) mod terms;

@@ -2,14 +2,14 @@
 //!
 //! A look while RSS still rises will soon be out of date, so it waits for a large step; one at a level on which RSS has come
 //! to rest catches a small step too. All looks together may take a processor for 2 % of the time that the command has run, and
-//! for a tenth of a second in any case, for programs that end soon. They are taken beside the program, which is not stopped for them.
+//! for 40 ms in any case, for programs that end soon. They are taken beside the program, which is not stopped for them.
 
 use std::time::Duration;
 
 /// Part of the command's time that looks may take.
 const SHARE: u32 = 50;
 /// Time that looks may take in any case.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(40);
 /// What a look takes before anything is known: a heap of small blocks has 0.6 ms of them in a MiB.
 const FIRST_GUESS: Duration = Duration::from_micros(300);
 /// What every look takes, at first.

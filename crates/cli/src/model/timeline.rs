@@ -29,6 +29,13 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// The same, at the time of `self`: the order of moments stays.
+    fn merge_late(self, late: Moment) -> Moment {
+        Moment { at_ms: self.at_ms, ..self.merge(late) }
+    }
+}
+
 /// A process over time, bounded: when it grows past its limit, every second moment goes into its neighbour, and from then
 /// on a moment stands for twice as many. So the whole run is as dense everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +58,19 @@ impl Timeline {
             return;
         }
         self.append(moment);
+    }
+
+    /// Adds what was seen earlier, if the news of it came late: to the moment in whose time it was.
+    pub(crate) fn push_late(&mut self, moment: Moment) {
+        let behind = self.moments.partition_point(|other| other.at_ms <= moment.at_ms);
+        match behind.checked_sub(1) {
+            Some(last) if behind == self.moments.len() && self.moments[last].at_ms < moment.at_ms => self.push(moment),
+            Some(index) => self.moments[index] = self.moments[index].merge_late(moment),
+            None => match self.moments.first_mut() {
+                Some(first) => *first = first.merge_late(moment),
+                None => self.push(moment),
+            },
+        }
     }
 
     /// Adds the last moment, which stays as it is: where a program ended is not hidden behind where it was highest.
@@ -118,6 +138,18 @@ mod tests {
             let highest = timeline.moments().iter().max_by_key(|moment| moment.rss).unwrap();
             assert_eq!((highest.at_ms, highest.rss, highest.mapped, highest.live), (peak, 9, 90, Some(5)));
         }
+    }
+
+    #[test]
+    fn late_news_goes_where_it_belongs() {
+        let mut timeline = Timeline::default();
+        timeline.push_late(at(10, 1));
+        [20, 30, 40].into_iter().for_each(|ms| timeline.push(at(ms, 1)));
+        timeline.push_late(Moment { live: Some(7), ..at(25, 2) });
+        timeline.push_late(Moment { live: Some(5), ..at(3, 1) });
+        timeline.push_late(at(50, 1));
+        let seen: Vec<_> = timeline.moments().iter().map(|moment| (moment.at_ms, moment.rss, moment.live)).collect();
+        assert_eq!(seen, [(10, 1, Some(5)), (20, 2, Some(7)), (30, 1, None), (40, 1, None), (50, 1, None)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! page tables for it, while `VmRSS` may come from counters that lag behind. Where `smaps` may not be read `VmRSS` has to do,
 //! and all of it is unexplained.
 
+use super::rows::Rows;
 use super::snapshot::Snapshot;
 use crate::heap::Heap;
 use crate::proc::smaps::Mapping;
@@ -90,7 +91,7 @@ impl Kind {
 /// Resident bytes by reason; see the invariant above.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Waterfall {
-    bytes: [u64; Kind::ALL.len()],
+    rows: Rows<{ Kind::ALL.len() }>,
     /// Whether the rows of malloc come from brkmap's own structures.
     pub(crate) ours: bool,
 }
@@ -98,12 +99,12 @@ pub(crate) struct Waterfall {
 impl Waterfall {
     /// Bytes of one row.
     pub(crate) fn get(&self, kind: Kind) -> u64 {
-        self.bytes[kind as usize]
+        self.rows.get(kind as usize)
     }
 
     /// Resident bytes: the sum of the rows.
     pub(crate) fn rss(&self) -> u64 {
-        self.bytes.iter().sum()
+        self.rows.sum()
     }
 
     /// Bytes that malloc decides over.
@@ -118,7 +119,8 @@ impl Waterfall {
             waterfall.add_heap(heap);
         }
         if snapshot.unreadable {
-            waterfall.bytes[Kind::Unexplained as usize] = snapshot.status.rss;
+            waterfall.rows = Rows::default();
+            waterfall.rows.add(Kind::Unexplained as usize, snapshot.status.rss);
             return waterfall;
         }
         for (index, mapping) in snapshot.mappings.iter().enumerate() {
@@ -128,43 +130,25 @@ impl Waterfall {
             // share (the kernel joins neighbours without names). Unless the books could not be read to the end.
             let is_cut = explained > 0 && snapshot.heap_error.is_some();
             let kind = if is_cut { Kind::Unexplained } else { kind_of(&snapshot.mappings, index) };
-            waterfall.bytes[kind as usize] += rest;
+            waterfall.rows.add(kind as usize, rest);
         }
         let rss: u64 = snapshot.mappings.iter().map(|mapping| mapping.rss).sum();
-        let sum = waterfall.rss();
-        waterfall.take_back(sum.saturating_sub(rss));
-        // A walk that broke off inside of a piece looked at bytes that it gave to no row.
-        waterfall.bytes[Kind::Unexplained as usize] += rss.saturating_sub(sum);
+        waterfall.rows.settle(rss, FREE_FIRST.map(|kind| kind as usize), Kind::Unexplained as usize);
         waterfall
     }
 
     fn add_heap(&mut self, heap: &Heap) {
         let rows = [heap.live, heap.rounding, heap.caches, heap.pinned, heap.returnable, heap.metadata];
-        for (sum, bytes) in self.bytes.iter_mut().zip(rows) {
-            *sum += bytes;
+        for (row, bytes) in rows.into_iter().enumerate() {
+            self.rows.add(row, bytes);
         }
-        self.bytes[Kind::Unexplained as usize] += heap.unclear;
-    }
-
-    /// The page table knows OS pages that RSS does not count (the shared page of zeros), and a running process may
-    /// shrink between the two readings. They come off the free rows first: such a page was not written.
-    fn take_back(&mut self, mut bytes: u64) {
-        for kind in [
-            Kind::Returnable,
-            Kind::Unexplained,
-            Kind::Metadata,
-            Kind::Pinned,
-            Kind::Caches,
-            Kind::Rounding,
-            Kind::Live,
-        ] {
-            let row = &mut self.bytes[kind as usize];
-            let taken = bytes.min(*row);
-            *row -= taken;
-            bytes -= taken;
-        }
+        self.rows.add(Kind::Unexplained as usize, heap.unclear);
     }
 }
+
+/// What is too much comes off the free rows first: such an OS page was not written.
+const FREE_FIRST: [Kind; 7] =
+    [Kind::Returnable, Kind::Unexplained, Kind::Metadata, Kind::Pinned, Kind::Caches, Kind::Rounding, Kind::Live];
 
 /// What a mapping is for, as far as its name and neighbours tell.
 pub(crate) fn kind_of(mappings: &[Mapping], index: usize) -> Kind {
@@ -209,6 +193,7 @@ fn is_guard(guard: &Mapping, stack: &Mapping) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rows::check_order_and_keys;
     use crate::proc::smaps::parse;
 
     fn snapshot(text: &str) -> Snapshot {
@@ -291,9 +276,6 @@ d000-20c000 rw-p 0 0:0 0\nRss: 16 kB
 
     #[test]
     fn order_and_keys_are_one_to_one() {
-        for (index, kind) in Kind::ALL.iter().enumerate() {
-            assert_eq!(*kind as usize, index);
-            assert_eq!(Kind::ALL.iter().filter(|other| other.key() == kind.key()).count(), 1);
-        }
+        check_order_and_keys(Kind::ALL.iter().map(|kind| (*kind as usize, kind.key())));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant `[sum]`, as for [`super::waterfall`]: the rows sum to RSS, exactly.
 
+use super::rows::Rows;
 use super::waterfall;
 use crate::heap::glibc::{Figures, Glibc};
 use crate::heap::runtime::kind::{self, Runtime};
@@ -91,7 +92,7 @@ impl Row {
 /// Resident bytes by reason; see the invariant above.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Xray {
-    bytes: [u64; Row::ALL.len()],
+    rows: Rows<{ Row::ALL.len() }>,
     /// Who the rows of a runtime are about.
     pub(crate) runtime: Option<Runtime>,
     /// Whose the row of other anonymous memory must be.
@@ -103,12 +104,12 @@ pub(crate) struct Xray {
 impl Xray {
     /// Bytes of one row.
     pub(crate) fn get(&self, row: Row) -> u64 {
-        self.bytes[row as usize]
+        self.rows.get(row as usize)
     }
 
     /// Resident bytes: the sum of the rows.
     pub(crate) fn rss(&self) -> u64 {
-        self.bytes.iter().sum()
+        self.rows.sum()
     }
 
     /// What the program holds of malloc.
@@ -174,15 +175,14 @@ impl Xray {
         }
         xray.add_mappings(look);
         let rss: u64 = snapshot.mappings.iter().map(|mapping| mapping.rss).sum();
-        let sum = xray.rss();
-        xray.take_back(sum.saturating_sub(rss));
-        xray.bytes[Row::Unexplained as usize] += rss.saturating_sub(sum);
+        let order = FREE_FIRST.into_iter().chain(Row::ALL).map(|row| row as usize);
+        xray.rows.settle(rss, order, Row::Unexplained as usize);
         xray
     }
 
     fn add(&mut self, rows: &[(Row, u64)]) {
         for (row, bytes) in rows {
-            self.bytes[*row as usize] += bytes;
+            self.rows.add(*row as usize, *bytes);
         }
     }
 
@@ -234,18 +234,11 @@ impl Xray {
             self.add(&[(row, rest)]);
         }
     }
-
-    /// A running process shrinks between two readings, and the older page table counts the shared page of zeros: such
-    /// bytes come off the free rows first.
-    fn take_back(&mut self, mut bytes: u64) {
-        let order = [Row::Returnable, Row::KeptTop, Row::Unexplained, Row::Pinned, Row::RuntimeFree, Row::Metadata];
-        for row in order.into_iter().chain(Row::ALL) {
-            let taken = bytes.min(self.get(row));
-            self.bytes[row as usize] -= taken;
-            bytes -= taken;
-        }
-    }
 }
+
+/// What is too much comes off the free rows first, then off the others in their order.
+const FREE_FIRST: [Row; 6] =
+    [Row::Returnable, Row::KeptTop, Row::Unexplained, Row::Pinned, Row::RuntimeFree, Row::Metadata];
 
 #[cfg(test)]
 impl Xray {
@@ -260,21 +253,10 @@ impl Xray {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rows::check_order_and_keys;
 
     #[test]
     fn order_and_keys_are_one_to_one() {
-        for (index, row) in Row::ALL.iter().enumerate() {
-            assert_eq!(*row as usize, index);
-            assert_eq!(Row::ALL.iter().filter(|other| other.key() == row.key()).count(), 1);
-        }
-    }
-
-    #[test]
-    fn what_is_too_much_comes_off_the_free_rows_first() {
-        let mut xray = Xray::with(&[(Row::Live, 10), (Row::Returnable, 10), (Row::Programs, 5)]);
-        xray.take_back(12);
-        assert_eq!((xray.get(Row::Returnable), xray.get(Row::Live), xray.rss()), (0, 8, 13));
-        xray.take_back(u64::MAX);
-        assert_eq!(xray.rss(), 0);
+        check_order_and_keys(Row::ALL.iter().map(|row| (*row as usize, row.key())));
     }
 }

@@ -190,8 +190,10 @@ impl Tracer {
             }
             let now = Instant::now();
             if now >= next_sample {
+                let start = looker::cpu_time();
                 self.processes.sample();
-                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(now.elapsed() * 50);
+                let took = looker::cpu_time().saturating_sub(start);
+                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(took * 50);
             }
             let pause = next_look.min(next_sample).saturating_duration_since(Instant::now());
             match os::wait_for_signal(pause) {

@@ -207,6 +207,9 @@ impl Processes {
         process.outcome = outcome;
         process.earlier = living.earlier;
         process.depth = living.track.depth;
+        // The kernel's count of the peak lags; a look counted OS page by OS page.
+        let seen = process.depth.highest().map_or(0, |deep| deep.inspection.xray.rss());
+        process.peak_rss = process.peak_rss.max(seen);
         if !living.has_exec {
             self.never_exec.insert(pid);
         }
@@ -245,7 +248,10 @@ impl Processes {
                     && status.has_memory
                     && !living.borrowed
                 {
-                    living.sample = Some((status.name, status.peak_rss, Instant::now()));
+                    // In the middle of an exec the old name already stands over the new memory.
+                    let before = living.sample.take().filter(|(name, ..)| *name == status.name);
+                    let peak = before.map_or(0, |(_, peak, _)| peak).max(status.peak_rss);
+                    living.sample = Some((status.name, peak, Instant::now()));
                 }
                 continue;
             }

@@ -49,7 +49,7 @@ impl Track {
         };
         match when {
             When::AtEnd => self.depth.timeline.end(moment),
-            When::Running | When::Last => self.depth.timeline.push(moment),
+            When::Running | When::Last => self.depth.timeline.push_late(moment),
         }
         self.mark.looked(deep.rss());
         self.last_look = Some(Instant::now());

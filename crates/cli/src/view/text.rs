@@ -2,6 +2,7 @@
 
 use super::style::{Ink, Style};
 use super::{Report, UNSEEN, depth, inspect, policy, short_command, signal_name};
+use crate::model::diagnosis;
 use crate::model::process::{Engine, Outcome, Process};
 use crate::model::snapshot::Moment;
 use crate::model::verdict::{Class, Judgement, mib};
@@ -116,7 +117,12 @@ fn header(report: &Report, main: &Process, style: Style) -> String {
         Outcome::Code(code) => format!("exit {code}"),
         Outcome::Signal(signal) => format!("killed by {}", signal_name(signal)),
     };
-    let rest = [ended, format!("malloc: {}", main.in_force.malloc), format!("pid {}", main.pid)].join(style.dot());
+    // A full look also read the version.
+    let malloc = match main.depth.end.as_deref().or(main.depth.highest()) {
+        Some(deep) if main.in_force.malloc == "glibc" => &deep.inspection.malloc,
+        _ => &main.in_force.malloc,
+    };
+    let rest = [ended, format!("malloc: {malloc}"), format!("pid {}", main.pid)].join(style.dot());
     let room = style.width.saturating_sub(rest.chars().count() + 3).max(20);
     format!("{}{}{}", report.title(room), style.dot(), rest)
 }
@@ -262,6 +268,16 @@ fn time(report: &Report, style: Style) -> String {
     entry(style, "time", &format!("{wall} wall{dot}{user} user{dot}{system} system{with}", dot = style.dot()))
 }
 
+/// What is wrong with a process on another malloc, in a word, if it was looked at and anything is.
+fn illness(process: &Process) -> String {
+    match Judgement::of(process) {
+        Judgement::Deep(diagnosis) if diagnosis.class != diagnosis::Class::Fine => {
+            format!(", {}", diagnosis.class.key().replace('_', " "))
+        }
+        _ => String::new(),
+    }
+}
+
 /// The largest other processes, one line each, and the sum of the rest. At most `room` lines.
 fn others(report: &Report, style: Style, room: usize) -> Vec<String> {
     if report.others.is_empty() {
@@ -273,7 +289,7 @@ fn others(report: &Report, style: Style, room: usize) -> Vec<String> {
     let (large, rest) = report.others.split_at(if fits { all } else { all.min(OTHERS).min(room.saturating_sub(2)) });
     lines.extend(large.iter().map(|process| {
         let malloc = match process.in_force.reason {
-            None => process.in_force.malloc.clone(),
+            None => process.in_force.malloc.clone() + &illness(process),
             Some(reason) => format!("{} ({})", process.in_force.malloc, reason.key()),
         };
         let start = format!("  {:>10}  {malloc:<14}  ", mib(process.peak_rss));

@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// States of the program and the verdict each must get. docs/INSPECT.md shows this table.
-const LABELLED: [(&str, &str); 17] = [
+/// States of the program and the verdict each must get.
+const STATES: [(&str, &str); 17] = [
     ("healthy", "fine"),
     ("small", "fine"),
     ("mapped", "fine"),
@@ -39,10 +39,10 @@ fn start(state: &str, folder: &tempfile::TempDir) -> Target {
 }
 
 #[test]
-fn verdicts_are_right_on_the_labelled_set_and_nothing_stays_unexplained() {
+fn verdicts_are_right_in_every_state_and_nothing_stays_unexplained() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
-    for (state, class) in LABELLED {
+    for (state, class) in STATES {
         let target = start(state, &folder);
         let document = target.inspect(&[]);
         let unexplained = bytes(&document, "unexplained");

@@ -2,18 +2,22 @@
 
 mod compare;
 mod demo;
+mod depth;
 mod doctor;
 mod explain;
 mod facts;
 mod flow;
 mod help;
+mod hostile;
 mod html;
 mod inspect;
 mod lab;
+mod labelled;
 mod maps;
 mod metrics;
 mod named;
 mod policy;
+mod reach;
 mod reasons;
 mod syscalls;
 mod targets;

@@ -19,6 +19,17 @@ pub(super) fn build(name: &str, output: &str, flags: &[&str]) -> PathBuf {
     program
 }
 
+/// Builds a Rust program of `targets`, with the compiler that builds these tests.
+pub(super) fn build_rust(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/targets/{name}.rs"));
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let beside_cargo = Path::new(env!("CARGO")).with_file_name("rustc");
+    let compiler = if beside_cargo.is_file() { beside_cargo } else { "rustc".into() };
+    let status = Command::new(compiler).args(["-O", "--edition", "2024", "-o"]).arg(&program).arg(source).status();
+    assert!(status.expect("a Rust compiler (rustc) is needed").success());
+    program
+}
+
 /// The program that falls ill, built once.
 pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();

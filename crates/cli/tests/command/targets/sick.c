@@ -2,7 +2,7 @@
  * standard input. It reads its own size without malloc, so that measuring changes nothing.
  *
  *   trim   resident KiB before and after malloc_trim(0)
- *   info   bytes in use by mallinfo: all arenas, and mapped blocks
+ *   info   bytes in use by mallinfo2 (mallinfo where there is none): all arenas, and mapped blocks
  *   sum    a sum over its writable memory that brkmap must not change
  */
 #define _GNU_SOURCE
@@ -24,6 +24,8 @@ extern int mallopt(int, int);
 #define M_MMAP_THRESHOLD -3
 struct old_info { int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost; };
 extern struct old_info mallinfo(void);
+struct new_info { size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost; };
+extern struct new_info mallinfo2(void) __attribute__((weak));
 
 static uint64_t state = 88172645463325252ull;
 static uint64_t rnd(void) {
@@ -115,6 +117,38 @@ static void *busy(void *argument) {
     }
 }
 
+/* Writes nonsense over malloc's own structures: sizes and links of chunks, the cache of this thread, the lists of the main
+ * arena. malloc must not be called afterwards. */
+static void forge(char *start, const char *seed) {
+    filled(5000);
+    char **gap = malloc(5000);
+    filled(5000);
+    free(gap);
+    /* The last in the list of unsorted chunks: behind it stands the arena itself. */
+    char **arena = (char **)(gap[1] - 0x60);
+    char *end = sbrk(0);
+    state ^= strtoul(seed, 0, 10) * 0x9e3779b97f4a7c15ull;
+    for (int i = 0; i < 40000; i++) {
+        uint64_t *place = (uint64_t *)(start + 0x300 + rnd() % (end - start - 0x400) / 8 * 8);
+        switch (rnd() % 5) {
+        case 0: *place = rnd(); break;
+        case 1: *place = (uint64_t)start + rnd() % (end - start); break;
+        case 2: *place = ~(rnd() % 64); break;
+        case 3: *place = rnd() % 100000 * 16 + 1; break;
+        default: *place ^= 1ull << rnd() % 64;
+        }
+    }
+    /* Counts and heads of the cache; then lists of small free chunks that lead anywhere, and to themselves. */
+    for (char **word = (char **)(start + 16); word < (char **)(start + 0x290); word++)
+        *word = start + rnd() % (end - start) / 16 * 16;
+    for (int list = 0; list < 10; list++) {
+        char **chunk = (char **)(start + rnd() % (end - start - 64) / 16 * 16);
+        chunk[1] = (char *)(uint64_t)((list + 2) * 16 + 1);
+        chunk[2] = (char *)((uint64_t)chunk ^ (uint64_t)(chunk + 2) >> 12);
+        arena[2 + list] = (char *)chunk;
+    }
+}
+
 static void enter(const char *name, const char *file) {
     pthread_t thread;
     if (!strcmp(name, "healthy")) crowd(400000, 100, 200, 1);
@@ -171,6 +205,10 @@ static void enter(const char *name, const char *file) {
         if (ftruncate(fd, 80 * MIB)) abort();
         char *all = mmap(0, 80 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         memset(all, 1, 80 * MIB);
+    } else if (!strcmp(name, "forged")) {
+        char *start = sbrk(0);
+        crowd(200000, 16, 300, 3);
+        forge(start, file ? file : "1");
     } else if (!strcmp(name, "big")) crowd(7000000, 32, 112, 50);
     else _exit(3);
 }
@@ -197,8 +235,13 @@ int main(int count, char **words) {
             malloc_trim(0);
             say("%ld %ld\n", before, resident_kib());
         } else if (!strncmp(line, "info", 4)) {
-            struct old_info info = mallinfo();
-            say("%u %u\n", (unsigned)info.uordblks, (unsigned)info.hblkhd);
+            if (mallinfo2) {
+                struct new_info info = mallinfo2();
+                say("%zu %zu\n", info.uordblks, info.hblkhd);
+            } else {
+                struct old_info info = mallinfo();
+                say("%u %u\n", (unsigned)info.uordblks, (unsigned)info.hblkhd);
+            }
         } else if (!strncmp(line, "sum", 3)) {
             say("%llu\n", (unsigned long long)sum());
         } else if (!strncmp(line, "quit", 4)) {
