@@ -1,5 +1,5 @@
 /* behaviour: the threshold is dynamic: after a mapped block of 5 MB was freed a block of 4 MB has no mapping of its own,
- *   one of 6 MB has; a mapped block above 32 MiB leaves the threshold alone; setting any of the four options ends the
+ *   one of 6 MB has; a mapped block whose chunk has 32 MiB or more leaves the threshold alone; setting any of the four options ends the
  *   dynamics
  * source: mallopt(3) M_MMAP_THRESHOLD ("dynamic mmap threshold"); glibc malloc.c
  */
@@ -29,6 +29,8 @@ static void rises(void)
     CHECK_EQ(mapped_by(6000000), 0);
     CHECK_EQ(mapped_by(32000000), 1);
     CHECK_EQ(mapped_by(32000000), 0);
+    /* A chunk of exactly 32 MiB, with its header. */
+    for (int i = 0; i < 2; i++) CHECK_EQ(mapped_by((32 << 20) - 4096), 1);
     CHECK_EQ(mapped_by(40000000), 1);
 }
 

@@ -35,9 +35,10 @@ pub fn chunk(requested: usize, os_page: usize) -> usize {
 }
 
 /// A direct mapping whose [`chunk`] has `bytes` is freed: the new thresholds, if they move. A program that frees a mapped
-/// block of a size will want such a block again; from the heap it comes without page faults.
+/// block of a size will want such a block again; from the heap it comes without page faults. A chunk of exactly the most
+/// leaves them alone: glibc compares the size together with the flag that marks a mapped chunk.
 pub fn on_mapping_freed(bytes: usize, threshold: usize) -> Option<Thresholds> {
-    (bytes > threshold && bytes <= THRESHOLD_MAX).then_some(Thresholds { mmap: bytes, trim: 2 * bytes })
+    (bytes > threshold && bytes < THRESHOLD_MAX).then_some(Thresholds { mmap: bytes, trim: 2 * bytes })
 }
 
 /// A pair of thresholds, in bytes.
@@ -63,15 +64,6 @@ pub fn region_step(need: usize, held: usize) -> usize {
     let ahead = (held / 2).clamp(LEAST, MOST);
     need.max(ahead).next_multiple_of(SLICE)
 }
-
-/// Bytes of a new arena for the engine's records when they hold `held` bytes: ever longer, because each arena is a mapping
-/// that may lie where the next region would have continued the last one.
-pub fn arena_step(held: usize) -> usize {
-    (held / 4).clamp(ARENA_LEAST, 4 << 20).next_multiple_of(SLICE)
-}
-
-/// Bytes of the first arena, and of one where the kernel refuses more.
-pub const ARENA_LEAST: usize = 256 << 10;
 
 /// Free and possibly resident bytes that may be kept while `used` bytes are in use.
 pub fn dirty_budget(used: usize) -> usize {
@@ -105,10 +97,10 @@ mod tests {
             Some(Thresholds { mmap: start + 4096, trim: 2 * (start + 4096) })
         );
         assert_eq!(
-            on_mapping_freed(THRESHOLD_MAX, start),
-            Some(Thresholds { mmap: THRESHOLD_MAX, trim: 2 * THRESHOLD_MAX })
+            on_mapping_freed(THRESHOLD_MAX - 4096, start),
+            Some(Thresholds { mmap: THRESHOLD_MAX - 4096, trim: 2 * (THRESHOLD_MAX - 4096) })
         );
-        assert_eq!(on_mapping_freed(THRESHOLD_MAX + 4096, start), None);
+        assert_eq!(on_mapping_freed(THRESHOLD_MAX, start), None);
         let moved = on_mapping_freed(chunk(8 << 20, 4096), start).unwrap();
         assert_eq!(mechanism(8 << 20, moved.mmap, 0, MMAP_MAX_START), Mechanism::Run);
     }

@@ -46,6 +46,8 @@ pub(crate) struct MetadataSource {
     pub(crate) head: usize,
 }
 
+/// Bytes of a metadata arena.
+const ARENA: usize = 256 << 10;
 /// Mappings that get a name.
 const LABELS: u64 = 8;
 
@@ -207,24 +209,16 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// Maps the next metadata arena; a short one where the kernel refuses more.
-    fn map_arena(&self, spans: &mut Spans) -> Option<(NonNull<u8>, usize)> {
-        let wanted = policy::arena_step(self.counter(Counter::MapMetadataBytes) as usize);
-        let least = policy::ARENA_LEAST;
-        let mut map = |bytes| self.map_metadata(spans, bytes).map(|arena| (arena, bytes));
-        map(wanted).or_else(|| if wanted > least { map(least) } else { None })
-    }
-
     /// Bumps `bytes` of zeros off the metadata arena.
     pub(crate) fn bump_metadata(&self, spans: &mut Spans, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let mut start = spans.metadata.cursor.next_multiple_of(align);
         if spans.metadata.head == 0 || start + bytes > spans.metadata.end {
-            let (arena, bytes) = self.map_arena(spans)?;
+            let arena = self.map_metadata(spans, ARENA)?;
             let header = arena.cast::<[usize; 2]>();
-            // SAFETY: fresh, page-aligned memory of `bytes` bytes.
-            unsafe { header.write([spans.metadata.head, bytes]) };
+            // SAFETY: fresh, page-aligned memory of ARENA bytes.
+            unsafe { header.write([spans.metadata.head, ARENA]) };
             spans.metadata.head = arena.addr().get();
-            spans.metadata.end = spans.metadata.head + bytes;
+            spans.metadata.end = spans.metadata.head + ARENA;
             start = (spans.metadata.head + 16).next_multiple_of(align);
         }
         spans.metadata.cursor = start + bytes;

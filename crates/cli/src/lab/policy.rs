@@ -91,6 +91,13 @@ fn which(bench: &Bench, notes: &mut Notes) -> Judged {
 
 fn which_subject(_: &[u64], out: &mut Out) -> Result<(), Refusal> {
     Block::new(1)?.free();
+    // What the start of the process left free on the heap would serve all sizes: used up, and what the last move of the break
+    // added made too small for them.
+    let end = super::brk::end();
+    while super::brk::end() == end {
+        Block::new(100_000)?;
+    }
+    Block::new(60_000)?;
     // The one that fits below the edge comes last: the pad that glibc adds for it would serve those above the edge.
     let sizes = [64, 1024, 131_049, 131_071, 131_072, 131_073, 200_000, 262_144, 131_048];
     let names = ["64", "1024", "131049", "131071", "131072", "131073", "200000", "262144", "131048"];

@@ -7,7 +7,8 @@
 
 /// Where the threshold begins.
 pub(crate) const START: u64 = 128 << 10;
-/// The highest value that it moves to: `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit machines.
+/// It moves to values below this, `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit machines: glibc compares the size together with the
+/// flag that marks a mapped chunk.
 const HIGHEST: u64 = 32 << 20;
 /// Bit of a chunk's size that says that it has a mapping of its own.
 const IS_MAPPED: u64 = 2;
@@ -55,7 +56,7 @@ impl Threshold {
 
     /// A chunk with a mapping of its own is freed; the result is from where to where the threshold moved.
     pub(crate) fn free(&mut self, chunk: u64) -> Option<(u64, u64)> {
-        if !self.is_dynamic || chunk <= self.bytes || chunk > HIGHEST {
+        if !self.is_dynamic || chunk <= self.bytes || chunk >= HIGHEST {
             return None;
         }
         Some((std::mem::replace(&mut self.bytes, chunk), chunk))
@@ -89,7 +90,8 @@ mod tests {
         assert_eq!(threshold.free(5 * MIB + 4096), Some((START, 5 * MIB + 4096)));
         assert_eq!(threshold.free(MIB), None);
         assert_eq!(threshold.free(HIGHEST + 4096), None, "too large to learn from");
-        assert_eq!(threshold.free(HIGHEST), Some((5 * MIB + 4096, HIGHEST)));
+        assert_eq!(threshold.free(HIGHEST), None);
+        assert_eq!(threshold.free(HIGHEST - 4096), Some((5 * MIB + 4096, HIGHEST - 4096)));
     }
 
     #[test]
