@@ -26,7 +26,7 @@ const SHORT_BLOCK: usize = 256;
 /// (5 to 12 % of such a pair; lists of 7 to 30 blocks are too long to foresee and too short not to matter).
 const FEW_FIRST: usize = 128;
 /// See [`FEW_FIRST`].
-const FIRST_BLOCKS: usize = 6;
+const FIRST_BLOCKS: usize = 3;
 
 impl<P: Platform> Engine<P> {
     /// The meta of a slice that is known to have a leaf.
