@@ -122,7 +122,8 @@ fn denied(pid: i32) -> Refusal {
                           profile that allows process_vm_readv"
                 .to_owned()
         }
-        _ => "it is protected (it changed user, or forbids core dumps): run brkmap as root, or give it CAP_SYS_PTRACE"
+        _ => "it is protected (it changed user, or forbids core dumps): run brkmap as root, or give it CAP_SYS_PTRACE \
+             and CAP_DAC_READ_SEARCH"
             .to_owned(),
     };
     Refusal::Denied(format!("process {pid} ({}) may not be read: {remedy}", status.name))

@@ -130,3 +130,10 @@ fn every_page_of_questions_takes_part_and_its_links_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn the_readme_shows_the_classic_program_as_it_is() {
+    let program = std::fs::read_to_string(root().join("docs/classic.c")).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("```c\n{program}```")), "README.md and docs/classic.c differ");
+}
