@@ -9,7 +9,7 @@ use crate::collect;
 use crate::model::calls::space::Space;
 use crate::model::calls::summary::Summary;
 use crate::model::calls::threshold::{Threshold, is_chunk};
-use crate::model::calls::{Answer, Call, Change, Kind, Mechanism};
+use crate::model::calls::{Answer, Call, Kind, Mechanism};
 use crate::os;
 use crate::proc::smaps;
 use crate::stack::{COPIED, Entry, Modules, Sample, Stacks};
@@ -70,11 +70,6 @@ struct Pending {
     rss: Option<u64>,
     /// What is unmapped is one chunk of glibc's malloc.
     is_chunk: bool,
-    pid: i32,
-    /// Of `munmap`: address and length.
-    unmaps: Option<(u64, u64)>,
-    /// What it did, if another thread's call showed that it is done before its end was reported.
-    done: Option<(Mechanism, Change)>,
 }
 
 /// A finished call before it is worked on.
@@ -90,8 +85,6 @@ pub(super) struct Raw {
     is_chunk: bool,
     /// Seen by a tracepoint: what was unmapped could not be read before.
     is_late: bool,
-    /// See [`Pending::done`].
-    done: Option<(Mechanism, Change)>,
     /// The sample in [`Recorder::sample`] is of this call.
     has_sample: bool,
 }
@@ -196,19 +189,19 @@ impl Recorder {
         let Some(memory) = self.memories.get(&pid) else { return };
         let memory = memory.borrow();
         let rss = if kind.may_return() { rss(&memory, self.os_page) } else { None };
-        let read = || arguments.or_else(|| ptrace::registers(tid).ok().map(|registers| registers.arguments));
-        let unmaps = if kind == Kind::Munmap { read().map(|[address, length, ..]| (address, length)) } else { None };
-        let is_chunk = memory.threshold.is_dynamic
-            && unmaps.is_some_and(|(address, length)| {
+        let mut is_chunk = false;
+        if kind == Kind::Munmap && memory.threshold.is_dynamic {
+            let arguments = arguments.or_else(|| ptrace::registers(tid).ok().map(|registers| registers.arguments));
+            is_chunk = arguments.is_some_and(|[address, length, ..]| {
                 length > memory.threshold.bytes && self::is_chunk(&head(tid, address), length)
             });
-        let begin = Instant::now();
-        self.pending.insert(tid, Pending { kind, begin, rss, is_chunk, pid, unmaps, done: None });
+        }
+        self.pending.insert(tid, Pending { kind, begin: Instant::now(), rss, is_chunk });
     }
 
     /// A thread is at the end of a call. The result is to be [`Recorder::account`]ed for when it runs again.
     pub(super) fn exit(&mut self, pid: i32, tid: i32) -> Option<Raw> {
-        let Pending { kind, begin, rss: before, is_chunk, done, .. } = self.pending.remove(&tid)?;
+        let Pending { kind, begin, rss: before, is_chunk } = self.pending.remove(&tid)?;
         let took = begin.elapsed();
         let memory = self.memories.get(&pid)?;
         let registers = ptrace::registers(tid).ok().filter(|registers| registers.call == kind.number())?;
@@ -239,21 +232,8 @@ impl Recorder {
             rss: (before, after),
             is_chunk,
             is_late: false,
-            done,
             has_sample,
         })
-    }
-
-    /// A mapping was made where other threads are still unmapping, as far as was reported: they have done it by now.
-    fn finish_unmaps(&mut self, shared: &Rc<RefCell<Memory>>, memory: &mut Memory, start: u64, length: u64) {
-        for other in self.pending.values_mut() {
-            let Some((address, bytes)) = other.unmaps.filter(|_| other.done.is_none()) else { continue };
-            let meets = address < start.saturating_add(length) && start < address.saturating_add(bytes);
-            if meets && self.memories.get(&other.pid).is_some_and(|theirs| Rc::ptr_eq(theirs, shared)) {
-                let arguments = [address, bytes, 0, 0, 0, 0];
-                other.done = Some(memory.space.apply(Kind::Munmap, &arguments, Answer::Value(0), false));
-            }
-        }
     }
 
     fn copy_stack(&mut self, tid: i32, registers: &Registers) -> bool {
@@ -267,12 +247,9 @@ impl Recorder {
 
     /// Adds a call up.
     pub(super) fn account(&mut self, raw: Raw) {
-        let Some(shared) = self.memories.get(&raw.pid).map(Rc::clone) else { return };
-        let mut memory = shared.borrow_mut();
+        let Some(memory) = self.memories.get(&raw.pid).map(Rc::clone) else { return };
+        let mut memory = memory.borrow_mut();
         let Raw { pid, tid, kind, at, took, arguments, result, .. } = raw;
-        if let (Kind::Mmap, Answer::Value(start)) = (kind, Answer::of(kind, &arguments, result)) {
-            self.finish_unmaps(&shared, &mut memory, start, arguments[1]);
-        }
         let stacks = &mut self.recorded.stacks;
         let is_unknown = !memory.modules.knows(self.sample.instruction) && memory.maps_read.elapsed() > MAPS_PAUSE;
         if raw.has_sample && (is_unknown || memory.has_new_code) {
@@ -288,8 +265,7 @@ impl Recorder {
         let is_block = kind == Kind::Mmap
             && matches!(entry, Some(Entry::Allocate | Entry::Reallocate))
             && is_glibc(&memory, stacks);
-        let done = raw.done.filter(|_| !answer.is_refused());
-        let (mechanism, change) = done.unwrap_or_else(|| memory.space.apply(kind, &arguments, answer, is_block));
+        let (mechanism, change) = memory.space.apply(kind, &arguments, answer, is_block);
         // `realloc` unmaps as well, and learns nothing from it.
         let is_chunk = raw.is_chunk || (raw.is_late && kind == Kind::Munmap && entry == Some(Entry::Free));
         let is_free = is_chunk && !answer.is_refused() && entry != Some(Entry::Reallocate);
@@ -339,20 +315,7 @@ impl Recorder {
         memory.borrow_mut().has_new_code |= is_code;
         let has_sample = self.options.stacks && !self.sample.bytes.is_empty();
         let (rss, took, is_chunk, is_late) = ((None, after), None, false, true);
-        self.account(Raw {
-            pid,
-            tid,
-            kind,
-            at,
-            took,
-            arguments,
-            result,
-            rss,
-            is_chunk,
-            is_late,
-            done: None,
-            has_sample,
-        });
+        self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late, has_sample });
     }
 
     /// So many calls could not be reported.

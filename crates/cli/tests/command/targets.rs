@@ -56,7 +56,14 @@ impl Target {
 
     /// Any program, once it has said so.
     pub(super) fn start(mut command: Command) -> Target {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = loop {
+            match command.spawn() {
+                // Another test's child, not yet at its exec, still has the file open that was just written.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                result => break result.unwrap(),
+            }
+        };
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut target = Target { child, input, output };
         let line = target.line();

@@ -23,6 +23,16 @@ pub(crate) struct Space {
     areas: BTreeMap<u64, Area>,
     /// The program break, once it is known.
     top: Option<u64>,
+    /// What was unmapped by a call whose end is reported yet to come: the kernel has put something new there.
+    owed: Vec<Owed>,
+}
+
+#[derive(Clone, Debug)]
+struct Owed {
+    start: u64,
+    end: u64,
+    mechanism: Mechanism,
+    change: Change,
 }
 
 fn up(bytes: u64) -> u64 {
@@ -68,10 +78,7 @@ impl Space {
         match kind {
             Kind::Brk => (Mechanism::Break, self.brk(value)),
             Kind::Mmap => self.mmap(arguments, value, is_block),
-            Kind::Munmap => {
-                let (mechanism, removed) = self.remove(first, first.saturating_add(up(length)));
-                (mechanism, negative(removed))
-            }
+            Kind::Munmap => self.munmap(first, first.saturating_add(up(length))),
             Kind::Mremap => self.mremap(arguments, value),
             Kind::Madvise => {
                 let mechanism = self.at(first, first.saturating_add(up(length)));
@@ -109,11 +116,36 @@ impl Space {
         Change { usable: now as i64 - before as i64, ..Change::default() }
     }
 
+    fn munmap(&mut self, start: u64, end: u64) -> (Mechanism, Change) {
+        let is_part = |owed: &mut Owed| start <= owed.start && owed.end <= end;
+        let mut parts: Vec<Owed> = self.owed.extract_if(.., is_part).collect();
+        parts.sort_by_key(|owed| owed.start);
+        let (mut mechanism, mut change, mut from) = (Mechanism::Other, Change::default(), start);
+        for owed in parts {
+            if from < owed.start {
+                change = sum(change, negative(self.remove(from, owed.start).1));
+            }
+            (mechanism, change, from) = (owed.mechanism, sum(change, owed.change), from.max(owed.end));
+        }
+        if from < end {
+            let (rest, removed) = self.remove(from, end);
+            change = sum(change, negative(removed));
+            mechanism = if mechanism == Mechanism::Other { rest } else { mechanism };
+        }
+        (mechanism, change)
+    }
+
     fn mmap(&mut self, arguments: &[u64; 6], start: u64, is_block: bool) -> (Mechanism, Change) {
         let [_, length, protection, flags, ..] = *arguments;
         let end = start.saturating_add(up(length));
         let mut mechanism = made_by(arguments);
-        let (former, removed) = self.remove(start, end);
+        let (mut former, removed) = self.remove(start, end);
+        let mut went = negative(removed);
+        if !has(flags, libc::MAP_FIXED) && went != Change::default() {
+            // Of itself the kernel chooses a free place: it was free, and only the report of that is late.
+            self.owed.push(Owed { start, end, mechanism: former, change: went });
+            (former, went) = (Mechanism::Other, Change::default());
+        }
         let is_anonymous = has(flags, libc::MAP_ANONYMOUS);
         match former {
             // The part of a library that is in no file; a piece of a reserved range that is put to use.
@@ -127,8 +159,7 @@ impl Space {
         }
         let usable = protection != 0;
         self.areas.insert(start, Area { end, mechanism, usable });
-        let (came, went) = (amount(usable, end - start), negative(removed));
-        (mechanism, sum(came, went))
+        (mechanism, sum(amount(usable, end - start), went))
     }
 
     fn mremap(&mut self, arguments: &[u64; 6], start: u64) -> (Mechanism, Change) {
@@ -304,6 +335,17 @@ mod tests {
         assert_eq!(plain(&mut space, Kind::Munmap, [8 * MIB, MIB, 0]).1, usable(-(1 << 19)), "half was gone");
         assert_eq!(plain(&mut space, Kind::Munmap, [8 * MIB, MIB, 0]), (Mechanism::Other, usable(0)));
         assert!(space.areas.is_empty());
+    }
+
+    #[test]
+    fn an_unmapping_may_be_reported_after_what_took_its_place() {
+        let mut space = Space::of(&[]);
+        assert_eq!(mmap(&mut space, 8 * MIB, MIB, 3, ANONYMOUS).1, usable(MIB as i64));
+        assert_eq!(mmap(&mut space, 8 * MIB, MIB, 3, ANONYMOUS).1, usable(MIB as i64), "it was free");
+        let gone = (Mechanism::Private, usable(-(MIB as i64)));
+        assert_eq!(plain(&mut space, Kind::Munmap, [8 * MIB, MIB, 0]), gone, "the late report");
+        assert_eq!(plain(&mut space, Kind::Munmap, [8 * MIB, MIB, 0]), gone);
+        assert!(space.areas.is_empty() && space.owed.is_empty());
     }
 
     #[test]
