@@ -195,7 +195,7 @@ fn headers(bench: &Bench, notes: &mut Notes) -> Judged {
                 glibc.get("rss")? / 1024,
                 brkmap.get("rss")? / 1024
             ));
-            notes.within("glibc: KiB of memory for 10,000 of 64", glibc.get("rss")? / 1024, 700..=1000);
+            notes.within("glibc: KiB of memory for 10,000 of 64", glibc.get("rss")? / 1024, 640..=1000);
             notes.within("brkmap: KiB of memory for 10,000 of 64", brkmap.get("rss")? / 1024, 600..=760);
         }
     }

@@ -148,7 +148,7 @@ fn a_child_left_behind_lives_on() {
     let late = folder.path().join("late");
     let go = folder.path().join("go");
     let wait = format!("while [ ! -e {} ]; do sleep 0.05; done; echo done > {}", go.display(), late.display());
-    let (status, document) = report("brkmap", &["sh", "-c", &format!("({wait}) >/dev/null 2>&1 &")]);
+    let (status, document) = report("brkmap", &["sh", "-c", &format!("({wait}) >/dev/null 2>&1 & sleep 0.5")]);
     assert_eq!(status, 0);
     std::fs::write(&go, "").unwrap();
     let processes = document["processes"].as_array().unwrap();
