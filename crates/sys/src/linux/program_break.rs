@@ -2,7 +2,7 @@
 //!
 //! The kernel never reports an errno for `brk`: it answers where the break is afterwards, so success is *result equals
 //! request* and nothing else. A sandbox may still answer `-EPERM`, which libc takes for a very high break. Hence the rule:
-//! ask the kernel before and after, and believe only that.
+//! ask the kernel before, and afterwards what it answered, and believe only that.
 
 use super::syscall::{self, number as nr};
 
