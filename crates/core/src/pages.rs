@@ -121,8 +121,9 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Cuts the blocks that end on the next OS page off the untouched part, as a list in address order; what nobody needs
-    /// stays untouched; of a fresh page only [`FIRST_BLOCKS`], above [`FEW_FIRST`] bytes. A block that reaches into the OS page behind, or almost, comes with the blocks there, whose links
-    /// touch it ([`MASKED_LOAD`]). The blocks count as out. Null: the page is carved to its end.
+    /// stays untouched; of a fresh page only [`FIRST_BLOCKS`], above [`FEW_FIRST`] bytes. A block that reaches into the OS page
+    /// behind, or almost, comes with the blocks there, whose links touch it ([`MASKED_LOAD`]). The blocks count as out. Null:
+    /// the page is carved to its end.
     pub(crate) fn carve(&self, page: &PageMeta) -> *mut Block {
         // SAFETY: [page-table] the page is in use.
         let frontier = unsafe { &page.record().frontier };
