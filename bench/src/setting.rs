@@ -134,6 +134,9 @@ pub(crate) struct Setting {
     pub own_malloc: bool,
     /// Part of the set `short`.
     pub short: bool,
+    /// Not counted in the means over all settings: one operation alone, where an allocator may be hundreds of times slower
+    /// than another, so that it would outweigh everything else.
+    pub apart: bool,
 }
 
 impl Setting {
@@ -155,6 +158,7 @@ impl Setting {
             pinning: Pinning::OneCpu,
             own_malloc: false,
             short: false,
+            apart: false,
         }
     }
 
@@ -166,6 +170,18 @@ impl Setting {
     /// The same setting, also in the set `short`.
     pub(crate) const fn short(self) -> Setting {
         Setting { short: true, ..self }
+    }
+
+    /// The same setting, not counted in the means over all settings.
+    pub(crate) const fn apart(self) -> Setting {
+        Setting { apart: true, ..self }
+    }
+
+    /// Whether the means over all settings count it: what is timed, is a pattern, several threads or a program, and does not
+    /// stand apart.
+    pub(crate) fn is_counted(&self) -> bool {
+        let is_timed = !matches!(self.figure, Figure::Memory { .. });
+        is_timed && !self.apart && matches!(self.kind, Kind::Pattern | Kind::Threads | Kind::Program)
     }
 
     /// The same setting, not pinned by the runner.
