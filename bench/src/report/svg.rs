@@ -41,7 +41,7 @@ fn render(comparison: &Comparison) -> String {
             let named = cells.enumerate().filter_map(|(column, cell)| {
                 Some(Line { name: &cell.allocator, colour: COLOURS[column % COLOURS.len()], curve: first(cell)? })
             });
-            panel(comparison.settings[number].name, &named.collect::<Vec<_>>())
+            panel(&comparison.settings[number].name, &named.collect::<Vec<_>>())
         })
         .collect();
     let rows = panels.len().div_ceil(COLUMNS);
