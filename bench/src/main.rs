@@ -54,6 +54,9 @@ struct Options {
     /// Also draw the resident size over time as SVG (settings of the set `giveback`)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Also fill the generated parts of this document [default without FILE: docs/BENCHMARKS.md]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "from")]
+    docs: Option<Option<PathBuf>>,
     /// brkmap's library [default: what the built command's `lib-path` prints]
     #[arg(long, value_name = "PATH")]
     lib: Option<PathBuf>,
@@ -171,6 +174,9 @@ fn tell(options: &Options, comparisons: &[Comparison]) -> Result<()> {
     }
     if let Some(path) = &options.svg {
         report::svg::write(one("--svg")?, path)?;
+    }
+    if let Some(path) = &options.docs {
+        report::docs::write(comparisons, &path.clone().unwrap_or_else(report::docs::default_path))?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! What is said of a comparison: tables for people, JSON for programs.
 
+pub(crate) mod docs;
 pub(crate) mod join;
 pub(crate) mod json;
+pub(crate) mod markdown;
+pub(crate) mod sheets;
 pub(crate) mod standing;
 pub(crate) mod svg;
 pub(crate) mod text;

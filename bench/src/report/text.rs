@@ -1,9 +1,9 @@
 //! The tables. Each cell is a median and its ratio to the first column; `~` marks a ratio whose runs overlap those of
 //! the first column, so that the difference is not resolved.
 
+use super::sheets::{self, three_digits};
 use super::standing::{Measure, Standing};
 use super::{Comparison, Row, words};
-use crate::curve::{Curve, MOMENTS};
 use crate::setting::{Figure, Kind};
 use crate::stats::{Summary, geometric_mean};
 use crate::suite::Cell;
@@ -50,15 +50,6 @@ impl Quantity {
     }
 }
 
-fn three_digits(value: f64) -> String {
-    match value.abs() {
-        v if v >= 99.95 => format!("{value:.0}"),
-        v if v >= 9.995 => format!("{value:.1}"),
-        v if v >= 0.9995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 /// The whole report.
 pub(crate) fn render(comparison: &Comparison) -> String {
     let mut text = heading(comparison);
@@ -77,13 +68,8 @@ pub(crate) fn render(comparison: &Comparison) -> String {
         _ = write!(text, "\nSystem calls of one run (of them brk, mmap, munmap, mremap, madvise, mprotect)\n{calls}\n");
     }
     text.push_str(&standing(comparison));
-    for cell in &comparison.cells {
-        if let Some(failure) = &cell.failure {
-            _ = writeln!(text, "failed: {} on {}: {failure}", cell.setting, cell.allocator);
-        }
-    }
-    for reason in &comparison.left_out {
-        _ = writeln!(text, "left out: {reason}");
+    for line in sheets::not_there(comparison) {
+        _ = writeln!(text, "{line}");
     }
     text
 }
@@ -146,20 +132,9 @@ fn over_time(comparison: &Comparison) -> Table {
     table.load_preset(presets::NOTHING);
     let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
     table.set_header(["".to_string(), "".to_string()].into_iter().chain(names));
-    for (number, setting) in comparison.settings.iter().enumerate() {
-        if setting.kind != Kind::GiveBack {
-            continue;
-        }
-        let mut add = |moment: &str, of: &dyn Fn(&Curve) -> f64| {
-            let cells = comparison.row(number).iter().map(|cell| cell.curve(of));
-            let shown = cells.map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
-            table.add_row([setting.name.to_string(), moment.to_string()].into_iter().chain(shown));
-        };
-        add("before the frees", &Curve::full);
-        for (seconds, moment) in MOMENTS {
-            add(moment, &|curve| curve.at(seconds));
-        }
-        add("malloc_trim(0)", &|curve| curve.trimmed_mib);
+    for moment in sheets::moments(comparison) {
+        let shown = moment.mib.iter().map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
+        table.add_row([moment.setting.clone(), moment.moment.to_string()].into_iter().chain(shown));
     }
     align(&mut table, 2);
     table
@@ -257,18 +232,4 @@ fn standing(comparison: &Comparison) -> String {
         _ = writeln!(text, "{sentence}");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_keep_three_digits() {
-        assert_eq!(three_digits(0.1234), "0.123");
-        assert_eq!(three_digits(3.456), "3.46");
-        assert_eq!(three_digits(34.56), "34.6");
-        assert_eq!(three_digits(9.999), "10.0");
-        assert_eq!(three_digits(345.6), "346");
-    }
 }
