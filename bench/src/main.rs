@@ -51,6 +51,9 @@ struct Options {
     /// Measure nothing: read what --json wrote. Runs of the same allocators on the same machine are joined
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["with", "runs", "filter", "syscalls", "list"])]
     from: Vec<PathBuf>,
+    /// Also write one page with tables and plots to this file as HTML
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Also draw the resident size over time as SVG (settings of the set `giveback`)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -171,6 +174,9 @@ fn tell(options: &Options, comparisons: &[Comparison]) -> Result<()> {
     };
     if let Some(path) = &options.json {
         report::json::write(one("--json")?, path).context("the JSON document could not be written")?;
+    }
+    if let Some(path) = &options.html {
+        report::html::write(one("--html")?, path)?;
     }
     if let Some(path) = &options.svg {
         report::svg::write(one("--svg")?, path)?;

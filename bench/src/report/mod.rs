@@ -1,6 +1,7 @@
 //! What is said of a comparison: tables for people, JSON for programs.
 
 pub(crate) mod docs;
+pub(crate) mod html;
 pub(crate) mod join;
 pub(crate) mod json;
 pub(crate) mod markdown;

@@ -29,8 +29,21 @@ pub(crate) fn write(comparison: &Comparison, path: &Path) -> Result<()> {
         .with_context(|| format!("--svg {}: the file could not be written; name one that can", path.display()))
 }
 
-fn render(comparison: &Comparison) -> String {
-    let panels: Vec<_> = (0..comparison.settings.len())
+/// The panels, each with its frame, in the colours of a page that may be light or dark.
+pub(super) fn panels_for_page(comparison: &Comparison) -> Vec<String> {
+    let own =
+        [("#111827", "var(--ink)"), ("#4b5563", "var(--soft)"), ("#e5e7eb", "var(--line)"), ("#9ca3af", "var(--soft)")];
+    let of_lines = ["var(--g)", "var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)"];
+    let frame = |panel: String| {
+        let colours = COLOURS.into_iter().zip(of_lines).chain(own);
+        let panel = colours.fold(panel, |panel, (colour, variable)| panel.replace(colour, variable));
+        format!("<svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\">{panel}</svg>", PANEL.0, PANEL.1, PANEL.0)
+    };
+    panels(comparison).into_iter().map(frame).collect()
+}
+
+fn panels(comparison: &Comparison) -> Vec<String> {
+    (0..comparison.settings.len())
         .filter(|&number| comparison.settings[number].kind == Kind::GiveBack)
         .map(|number| {
             let cells = comparison.row(number).iter();
@@ -43,7 +56,11 @@ fn render(comparison: &Comparison) -> String {
             });
             panel(&comparison.settings[number].name, &named.collect::<Vec<_>>())
         })
-        .collect();
+        .collect()
+}
+
+fn render(comparison: &Comparison) -> String {
+    let panels = panels(comparison);
     let rows = panels.len().div_ceil(COLUMNS);
     let (width, height) = (PANEL.0 * COLUMNS.min(panels.len()) as f64, PANEL.1 * rows as f64);
     let mut svg = format!(

@@ -1,0 +1,299 @@
+//! A comparison as one page: no script, nothing loaded from anywhere, in the colours of the reader's system. The frame of style
+//! and the markup are those of the pages that `brkmap` writes.
+
+#[path = "../../../../crates/cli/src/view/html/markup.rs"]
+#[allow(dead_code, reason = "the command's pages need more of it")]
+mod markup;
+mod plot;
+
+use super::sheets::{self, Entry, Line, Sheet, ratio};
+use super::standing::{Measure, Standing};
+use super::{Comparison, svg, words};
+use anyhow::{Context, Result};
+use markup::{Element, element, of_class};
+use plot::Scale;
+use std::fs;
+use std::path::Path;
+
+const STYLE: &str = include_str!("../../../../crates/cli/src/view/html/style.css");
+const OWN_STYLE: &str = include_str!("bench.css");
+/// Nothing may be loaded and nothing may run.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Writes the page; a file of that name is replaced.
+pub(crate) fn write(comparison: &Comparison, path: &Path) -> Result<()> {
+    fs::write(path, render(comparison))
+        .with_context(|| format!("--html {}: the file could not be written; name one that can", path.display()))
+}
+
+/// A section with its place in the table of contents.
+struct Section {
+    id: &'static str,
+    title: String,
+    inner: Vec<Element>,
+}
+
+fn render(comparison: &Comparison) -> String {
+    let standing = Standing::of(comparison);
+    let mut sections = vec![caveats(comparison)];
+    if standing.settings > 1 {
+        sections.push(summary(comparison, &standing));
+    }
+    sections.extend(sheets::sheets(comparison).iter().map(|sheet| of_sheet(comparison, sheet)));
+    sections.extend(curves(comparison));
+    sections.extend(system_calls(comparison));
+    let missing = sheets::not_there(comparison);
+    if !missing.is_empty() {
+        let list = element("ul").children(missing.iter().map(|line| element("li").text(line)));
+        sections.push(Section { id: "missing", title: "What is not there".into(), inner: vec![list] });
+    }
+    let title = format!("{} settings × {} allocators", comparison.settings.len(), comparison.allocators.len());
+    let html =
+        element("html").with("lang", "en").child(head(&title)).child(body(comparison, &standing, &title, sections));
+    format!("<!DOCTYPE html>\n{html}\n")
+}
+
+fn head(title: &str) -> Element {
+    let meta = |name: &'static str, content: &str| element("meta").with("name", name).with("content", content);
+    element("head")
+        .child(element("meta").with("charset", "utf-8"))
+        .child(element("meta").with("http-equiv", "Content-Security-Policy").with("content", POLICY))
+        .child(meta("viewport", "width=device-width, initial-scale=1"))
+        .child(meta("color-scheme", "light dark"))
+        .child(meta("referrer", "no-referrer"))
+        .child(element("title").text(format!("brkmap bench: {title}")))
+        // Without an icon of its own, a browser would ask for one.
+        .child(element("link").with("rel", "icon").with("href", "data:,"))
+        .child(element("style").verbatim(STYLE).verbatim(OWN_STYLE))
+}
+
+fn body(comparison: &Comparison, standing: &Standing, title: &str, sections: Vec<Section>) -> Element {
+    let machine = &comparison.machine;
+    let facts = format!("{} · {} CPUs · Linux {}", machine.processor, machine.cpus, machine.kernel);
+    let top = of_class("header", "top")
+        .child(element("div").child(element("h1").text(title)).child(of_class("p", "soft small").text(facts)))
+        .child(of_class("p", "soft small").text(format!("brkmap bench · {} UTC", machine.date)));
+    let entry = |section: &Section| {
+        element("li").child(element("a").with("href", format!("#{}", section.id)).text(&section.title))
+    };
+    let contents =
+        element("nav").with("aria-label", "contents").child(element("ol").children(sections.iter().map(entry)));
+    let main = element("main")
+        .with("id", "main")
+        .children((standing.settings > 1).then(|| card(comparison, standing)))
+        .child(contents)
+        .children(sections.into_iter().map(of_section));
+    let skip = of_class("a", "skip").with("href", "#main").text("Skip to the report");
+    element("body").child(skip).child(of_class("div", "frame").child(top).child(main))
+}
+
+fn of_section(section: Section) -> Element {
+    let heading = format!("{}-title", section.id);
+    element("section")
+        .with("id", section.id)
+        .with("aria-labelledby", &heading)
+        .child(element("h2").with("id", &heading).text(&section.title))
+        .children(section.inner)
+}
+
+/// The figures that matter most, of brkmap or, without it, of nobody.
+fn card(comparison: &Comparison, standing: &Standing) -> Element {
+    let base = &comparison.allocators[0].name;
+    let Some(ours) = &standing.ours else {
+        let text = format!("Ratios to {base} over {} settings", standing.settings);
+        return of_class("section", "card").child(of_class("p", "verdict").text(text));
+    };
+    let column = standing.columns.iter().find(|column| column.allocator == ours.allocator);
+    let of =
+        |measure| column.and_then(|column| column.means.of(measure)).map_or("-".into(), |value| format!("{value:.3}"));
+    let verdict = format!(
+        "{} takes {} of {base}'s CPU time and {} of its memory, over {} settings.",
+        ours.allocator,
+        of(Measure::Cpu),
+        of(Measure::Rss),
+        standing.settings
+    );
+    let figure = |measure: Measure| {
+        let best = standing.best_rival.of(measure).map_or("-".into(), |value| format!("{value:.3}"));
+        element("div")
+            .child(element("dt").text(words::measure(standing, measure)))
+            .child(element("dd").text(of(measure)))
+            .child(of_class("dd", "note").text(format!("best rival of each setting {best}")))
+    };
+    of_class("section", "card")
+        .child(of_class("p", "verdict").text(verdict))
+        .child(of_class("dl", "figures").children(Measure::ALL.map(figure)))
+}
+
+fn caveats(comparison: &Comparison) -> Section {
+    let list = of_class("ul", "caveats")
+        .children(words::caveats(comparison).iter().map(|sentence| element("li").text(sentence)));
+    let commands = element("pre").child(element("code").text(words::commands(comparison).join("\n")));
+    let versions = comparison.allocators.iter().map(|one| (one.name.clone(), words::version(one)));
+    let facts = words::facts(comparison).into_iter().chain(versions).map(|(name, value)| {
+        element("tr").child(element("th").with("scope", "row").text(name)).child(element("td").text(value))
+    });
+    let table = of_class("table", "facts")
+        .child(element("caption").text("The machine, and the version and file of each allocator"))
+        .child(element("tbody").children(facts));
+    Section { id: "caveats", title: "Read this first".into(), inner: vec![list, commands, table] }
+}
+
+fn summary(comparison: &Comparison, standing: &Standing) -> Section {
+    let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+    let ratios = standing.columns.iter().flat_map(|column| Measure::ALL.map(|measure| column.means.of(measure)));
+    let scale = Scale::over(ratios.flatten());
+    let names = comparison.allocators.iter().map(|allocator| allocator.name.as_str());
+    let heads = names.chain(["best rival"]).map(|name| of_class("th", "n").with("scope", "col").text(name));
+    let of_measure = |measure: Measure| {
+        let entry = |column: &super::standing::Column| {
+            let value = column.means.of(measure)?;
+            let ratio = crate::stats::Summary { median: value, min: value, max: value };
+            Some(Entry { shown: shown(Some(value)), spread: 0.0, ratio, is_resolved: true })
+        };
+        let entries: Vec<Option<Entry>> = standing.columns.iter().map(entry).collect();
+        let numbers =
+            standing.columns.iter().map(|column| column.means.of(measure)).chain([standing.best_rival.of(measure)]);
+        element("tr")
+            .child(element("th").with("scope", "row").text(words::measure(standing, measure)))
+            .child(of_class("td", "bar").child(plot::plot(comparison, &entries, scale)))
+            .children(numbers.map(|value| of_class("td", "n").text(shown(value))))
+    };
+    let first = words::FIRST.map(|(label, of)| {
+        element("tr")
+            .child(element("th").with("scope", "row").text(label))
+            .child(element("td"))
+            .children(standing.columns.iter().map(|column| of_class("td", "n").text(of(column).to_string())))
+            .child(element("td"))
+    });
+    let head = element("tr")
+        .child(element("th").with("scope", "col"))
+        .child(element("th").with("scope", "col").child(scale.head()))
+        .children(heads);
+    let caption = format!("Geometric means of the ratios to {}; less is better.", comparison.allocators[0].name);
+    let table = element("table")
+        .child(element("caption").text(caption))
+        .child(element("thead").child(head))
+        .child(element("tbody").children(Measure::ALL.map(of_measure)).children(first));
+    let sentences =
+        of_class("ul", "caveats").children(words::sentences(standing).iter().map(|text| element("li").text(text)));
+    let inner = vec![plot::legend(comparison), of_class("div", "wide").child(table), sentences];
+    Section { id: "summary", title: "Summary".into(), inner }
+}
+
+/// A plot for each setting, with brkmap's ratio and the best rival; below, folded, every figure.
+fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> Section {
+    let scale = Scale::of(sheet);
+    let base = &comparison.allocators[0].name;
+    let ours = comparison.allocators.iter().position(|allocator| allocator.name.starts_with("brkmap"));
+    let head = |text: &str| of_class("th", "n").with("scope", "col").text(text);
+    let heads = element("tr")
+        .child(element("th").with("scope", "col").text("setting"))
+        .child(element("th").with("scope", "col").child(scale.head()))
+        .child(head(base))
+        .children(ours.map(|_| head("brkmap")))
+        .child(head("best of the others"));
+    let plots = of_class("table", "plots")
+        .child(element("caption").text(sheet.note))
+        .child(element("thead").child(heads))
+        .child(element("tbody").children(sheet.lines.iter().map(|line| of_line(comparison, line, ours, scale))));
+    let every = element("details")
+        .child(element("summary").text("Every figure of this table"))
+        .child(of_class("div", "wide").child(every_figure(comparison, sheet)));
+    Section { id: sheet.id, title: sheet.title.into(), inner: vec![plot::legend(comparison), plots, every] }
+}
+
+fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Scale) -> Element {
+    let of = |column: usize| line.entries[column].as_ref();
+    let base = of(0).map_or("failed".into(), |entry| entry.shown.clone());
+    let median = |column: usize| of(column).map(|entry| (column, entry.ratio.median));
+    let rivals = (0..line.entries.len()).filter(|column| !comparison.allocators[*column].name.starts_with("brkmap"));
+    let best = rivals.filter_map(median).min_by(|a, b| a.1.total_cmp(&b.1));
+    let own = ours.map(|column| {
+        let Some((_, median)) = median(column) else { return of_class("td", "n after").text("failed") };
+        let class = match best {
+            Some((_, best)) if median > best * 1.05 => "n after",
+            Some((_, best)) if median < best * 0.97 => "n ahead",
+            _ => "n",
+        };
+        of_class("td", class).text(ratio(median))
+    });
+    let rival = best
+        .map_or(String::new(), |(column, median)| format!("{} {}", comparison.allocators[column].name, ratio(median)));
+    element("tr")
+        .child(element("th").with("scope", "row").text(&line.name))
+        .child(of_class("td", "bar").child(plot::plot(comparison, &line.entries, scale)))
+        .child(of_class("td", "n").text(base))
+        .children(own)
+        .child(of_class("td", "n rival").text(rival))
+}
+
+fn every_figure(comparison: &Comparison, sheet: &Sheet) -> Element {
+    let heads = comparison.allocators.iter().map(|one| of_class("th", "n").with("scope", "col").text(&one.name));
+    let row = |line: &Line| {
+        let cell = |(column, entry): (usize, &Option<Entry>)| {
+            let place = format!("{} {} {}", sheet.id, line.name, comparison.allocators[column].name);
+            let cell = of_class("td", "n").with("data-cell", place);
+            let Some(entry) = entry else { return cell.text("failed") };
+            let mark = if entry.is_resolved || column == 0 { "" } else { "~" };
+            let share = if column == 0 { String::new() } else { format!("{mark}{} ", ratio(entry.ratio.median)) };
+            let figure = format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0);
+            cell.text(share).child(of_class("span", "figure small").text(figure))
+        };
+        element("tr")
+            .child(element("th").with("scope", "row").text(&line.name))
+            .children(line.entries.iter().enumerate().map(cell))
+    };
+    of_class("table", "every")
+        .child(element("thead").child(element("tr").child(element("th").with("scope", "col")).children(heads)))
+        .child(element("tbody").children(sheet.lines.iter().map(row)))
+}
+
+/// A plain table of texts.
+fn plain(comparison: &Comparison, lines: impl Iterator<Item = (String, Vec<String>)>) -> Element {
+    let heads = comparison.allocators.iter().map(|one| of_class("th", "n").with("scope", "col").text(&one.name));
+    let row = |(name, cells): (String, Vec<String>)| {
+        element("tr")
+            .child(element("th").with("scope", "row").text(name))
+            .children(cells.iter().map(|cell| of_class("td", "n").text(cell)))
+    };
+    let table = element("table")
+        .child(element("thead").child(element("tr").child(element("th").with("scope", "col")).children(heads)))
+        .child(element("tbody").children(lines.map(row)));
+    of_class("div", "wide").child(table)
+}
+
+/// Resident size over time, drawn and told.
+fn curves(comparison: &Comparison) -> Option<Section> {
+    let moments = sheets::moments(comparison);
+    if moments.is_empty() {
+        return None;
+    }
+    let note = of_class("p", "lead").text(
+        "Resident size over the start of the program: before and after most blocks are freed, while it does nothing for a \
+         second, and after malloc_trim(0). The drawings show the first run of each cell, the table medians.",
+    );
+    let drawings = of_class("div", "curves")
+        .children(svg::panels_for_page(comparison).iter().map(|panel| element("figure").markup(panel)));
+    let lines = moments.into_iter().map(|moment| {
+        let mib = moment.mib.iter().map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}"))).collect();
+        (format!("{}, {}", moment.setting, moment.moment), mib)
+    });
+    let table =
+        element("details").child(element("summary").text("Every figure in MiB")).child(plain(comparison, lines));
+    Some(Section { id: "giveback", title: "Memory that comes back".into(), inner: vec![note, drawings, table] })
+}
+
+fn system_calls(comparison: &Comparison) -> Option<Section> {
+    comparison.cells.iter().find(|cell| cell.system_calls.is_some())?;
+    let note =
+        of_class("p", "lead").text("Of one run under strace; of them brk, mmap, munmap, mremap, madvise, mprotect.");
+    let lines = comparison.rows().map(|(row, cells)| {
+        let calls = cells
+            .iter()
+            .map(|cell| cell.system_calls.map_or("-".into(), |calls| format!("{} ({})", calls.all, calls.for_memory)));
+        (row.name.clone(), calls.collect())
+    });
+    Some(Section { id: "calls", title: "System calls".into(), inner: vec![note, plain(comparison, lines)] })
+}
