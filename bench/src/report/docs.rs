@@ -18,8 +18,11 @@ pub(crate) fn default_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("BENCHMARKS.md")
 }
 
+/// A part's name, and what writes it.
+type PartOf = (&'static str, fn(&[Comparison]) -> String);
+
 /// The parts, in the order in which the document must have them.
-const PARTS: [(&str, fn(&[Comparison]) -> String); 3] =
+const PARTS: [PartOf; 3] =
     [("caveats", markdown::caveats), ("summary", markdown::summary), ("settings", markdown::settings)];
 
 /// Fills the parts of the document.

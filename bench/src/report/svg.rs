@@ -37,7 +37,10 @@ pub(super) fn panels_for_page(comparison: &Comparison) -> Vec<String> {
     let frame = |panel: String| {
         let colours = COLOURS.into_iter().zip(of_lines).chain(own);
         let panel = colours.fold(panel, |panel, (colour, variable)| panel.replace(colour, variable));
-        format!("<svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\">{panel}</svg>", PANEL.0, PANEL.1, PANEL.0)
+        format!(
+            "<svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\" aria-label=\"resident size over time\">{panel}</svg>",
+            PANEL.0, PANEL.1, PANEL.0
+        )
     };
     panels(comparison).into_iter().map(frame).collect()
 }

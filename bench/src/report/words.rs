@@ -5,8 +5,11 @@ use super::sheets::three_digits;
 use super::standing::{BEHIND_IN_CPU, BEHIND_IN_RSS, Behind, Column, FIRST as WITHIN, Measure, Standing};
 use crate::allocator::Allocator;
 
-/// How often an allocator is first: the name of the line, and its number.
-pub(crate) const FIRST: [(&str, fn(&Column) -> usize); 2] = [
+/// The name of a line, and its number in a column.
+type Count = (&'static str, fn(&Column) -> usize);
+
+/// How often an allocator is first.
+pub(crate) const FIRST: [Count; 2] = [
     ("first or within 3 % in CPU time", |column| column.first_in_cpu),
     ("first or within 3 % in peak RSS", |column| column.first_in_rss),
 ];
@@ -118,10 +121,14 @@ pub(crate) fn caveats(comparison: &Comparison) -> Vec<String> {
     let machine = &comparison.machine;
     let counts = comparison.cells.iter().filter(|cell| cell.failure.is_none()).map(|cell| cell.runs.len());
     let (fewest, most) = counts.fold((usize::MAX, 0), |(low, high), count| (low.min(count), high.max(count)));
-    let runs = if fewest < most { format!("{fewest} to {most}") } else { most.to_string() };
+    let runs = match most {
+        1 => "of one run a cell".to_string(),
+        most if fewest < most => format!("of {fewest} to {most} runs a cell"),
+        most => format!("of {most} runs a cell"),
+    };
     let kind = if machine.is_virtual { "one virtual machine" } else { "one machine" };
     let mut all = vec![format!(
-        "The figures are medians of {runs} runs on {kind}: {} settings, {} allocators. Repeat them on yours before you decide anything.",
+        "The figures are medians {runs} on {kind}: {} settings, {} allocators. Repeat them on yours before you decide anything.",
         comparison.settings.len(),
         comparison.allocators.len()
     )];

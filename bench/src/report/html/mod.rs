@@ -7,7 +7,7 @@ mod markup;
 mod plot;
 
 use super::sheets::{self, Entry, Line, Sheet, ratio};
-use super::standing::{Measure, Standing};
+use super::standing::{BEHIND_IN_CPU, BEHIND_IN_RSS, FIRST, Measure, Standing};
 use super::{Comparison, svg, words};
 use anyhow::{Context, Result};
 use markup::{Element, element, of_class};
@@ -45,7 +45,7 @@ fn render(comparison: &Comparison) -> String {
     sections.extend(system_calls(comparison));
     let missing = sheets::not_there(comparison);
     if !missing.is_empty() {
-        let list = element("ul").children(missing.iter().map(|line| element("li").text(line)));
+        let list = element("ul").children(missing.iter().map(|line| element("li").text(line.replace('`', ""))));
         sections.push(Section { id: "missing", title: "What is not there".into(), inner: vec![list] });
     }
     let title = format!("{} settings × {} allocators", comparison.settings.len(), comparison.allocators.len());
@@ -128,7 +128,7 @@ fn card(comparison: &Comparison, standing: &Standing) -> Element {
 
 fn caveats(comparison: &Comparison) -> Section {
     let list = of_class("ul", "caveats")
-        .children(words::caveats(comparison).iter().map(|sentence| element("li").text(sentence)));
+        .children(words::caveats(comparison).iter().map(|sentence| element("li").text(sentence.replace('`', ""))));
     let commands = element("pre").child(element("code").text(words::commands(comparison).join("\n")));
     let versions = comparison.allocators.iter().map(|one| (one.name.clone(), words::version(one)));
     let facts = words::facts(comparison).into_iter().chain(versions).map(|(name, value)| {
@@ -163,16 +163,16 @@ fn summary(comparison: &Comparison, standing: &Standing) -> Section {
     let first = words::FIRST.map(|(label, of)| {
         element("tr")
             .child(element("th").with("scope", "row").text(label))
-            .child(element("td"))
+            .child(of_class("td", "bar"))
             .children(standing.columns.iter().map(|column| of_class("td", "n").text(of(column).to_string())))
             .child(element("td"))
     });
     let head = element("tr")
         .child(element("th").with("scope", "col"))
-        .child(element("th").with("scope", "col").child(scale.head()))
+        .child(of_class("th", "bar").with("scope", "col").child(scale.head()))
         .children(heads);
     let caption = format!("Geometric means of the ratios to {}; less is better.", comparison.allocators[0].name);
-    let table = element("table")
+    let table = of_class("table", "means")
         .child(element("caption").text(caption))
         .child(element("thead").child(head))
         .child(element("tbody").children(Measure::ALL.map(of_measure)).children(first));
@@ -182,11 +182,23 @@ fn summary(comparison: &Comparison, standing: &Standing) -> Section {
     Section { id: "summary", title: "Summary".into(), inner }
 }
 
+fn ours_in(comparison: &Comparison) -> Option<usize> {
+    comparison.allocators.iter().position(|allocator| allocator.name.starts_with("brkmap"))
+}
+
 /// A plot for each setting, with brkmap's ratio and the best rival; below, folded, every figure.
 fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> Section {
     let scale = Scale::of(sheet);
+    let limit = if matches!(sheet.id, "rss" | "sizes") { BEHIND_IN_RSS } else { BEHIND_IN_CPU };
+    let caption = match ours_in(comparison) {
+        Some(_) => format!(
+            "{} brkmap's ratio is red above {limit:.2} × the best of the others, green where it is ahead by more than 3 %.",
+            sheet.note
+        ),
+        None => sheet.note.to_string(),
+    };
     let base = &comparison.allocators[0].name;
-    let ours = comparison.allocators.iter().position(|allocator| allocator.name.starts_with("brkmap"));
+    let ours = ours_in(comparison);
     let head = |text: &str| of_class("th", "n").with("scope", "col").text(text);
     let heads = element("tr")
         .child(element("th").with("scope", "col").text("setting"))
@@ -195,16 +207,16 @@ fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> Section {
         .children(ours.map(|_| head("brkmap")))
         .child(head("best of the others"));
     let plots = of_class("table", "plots")
-        .child(element("caption").text(sheet.note))
+        .child(element("caption").text(caption))
         .child(element("thead").child(heads))
-        .child(element("tbody").children(sheet.lines.iter().map(|line| of_line(comparison, line, ours, scale))));
+        .child(element("tbody").children(sheet.lines.iter().map(|line| of_line(comparison, line, ours, scale, limit))));
     let every = element("details")
         .child(element("summary").text("Every figure of this table"))
         .child(of_class("div", "wide").child(every_figure(comparison, sheet)));
     Section { id: sheet.id, title: sheet.title.into(), inner: vec![plot::legend(comparison), plots, every] }
 }
 
-fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Scale) -> Element {
+fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Scale, limit: f64) -> Element {
     let of = |column: usize| line.entries[column].as_ref();
     let base = of(0).map_or("failed".into(), |entry| entry.shown.clone());
     let median = |column: usize| of(column).map(|entry| (column, entry.ratio.median));
@@ -213,8 +225,8 @@ fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Sca
     let own = ours.map(|column| {
         let Some((_, median)) = median(column) else { return of_class("td", "n after").text("failed") };
         let class = match best {
-            Some((_, best)) if median > best * 1.05 => "n after",
-            Some((_, best)) if median < best * 0.97 => "n ahead",
+            Some((_, best)) if median > best * limit => "n after",
+            Some((_, best)) if median * FIRST < best => "n ahead",
             _ => "n",
         };
         of_class("td", class).text(ratio(median))

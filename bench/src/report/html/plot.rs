@@ -28,7 +28,7 @@ impl Scale {
     /// A scale for these ratios.
     pub(super) fn over(ratios: impl Iterator<Item = f64>) -> Scale {
         let powers = ratios.filter(|ratio| *ratio > 0.0).map(f64::log2);
-        let (low, high) = powers.fold((-1.0, 1.0), |(low, high): (f64, f64), power| (low.min(power), high.max(power)));
+        let (low, high) = powers.fold((-0.8, 0.8), |(low, high): (f64, f64), power| (low.min(power), high.max(power)));
         // Room at the edges, so that a mark at a power of two is whole.
         Scale { low: ((low - 0.1).floor() as i32).max(WIDEST.0), high: ((high + 0.1).ceil() as i32).min(WIDEST.1) }
     }
@@ -59,7 +59,8 @@ impl Scale {
                 .with("text-anchor", "middle")
                 .text(text)
         };
-        drawing("plot head", HEIGHT).children((self.low..=self.high).map(number))
+        let label = format!("scale from {} to {}", f64::from(self.low).exp2(), f64::from(self.high).exp2());
+        drawing("plot head", HEIGHT).with("aria-label", label).children((self.low..=self.high).map(number))
     }
 }
 
@@ -96,7 +97,7 @@ pub(super) fn plot(comparison: &Comparison, entries: &[Option<Entry>], scale: Sc
         Some(group.child(looks[column].mark(scale.x(entry.ratio.median), HEIGHT / 2.0)))
     };
     drawing("plot", HEIGHT)
-        .with("aria-label", label.join(", "))
+        .with("aria-label", if label.is_empty() { "nothing to compare".into() } else { label.join(", ") })
         .children(scale.lines(HEIGHT))
         .children(order.iter().filter_map(mark))
 }
