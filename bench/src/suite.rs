@@ -31,6 +31,11 @@ impl Cell {
         self.summary(|run| run.value)
     }
 
+    /// What stands in a table where the cell has no figure.
+    pub(crate) fn absent(&self) -> &'static str {
+        if self.failure.is_some() { "failed" } else { "-" }
+    }
+
     /// Peak RSS in bytes.
     pub(crate) fn peak_rss(&self) -> Option<Summary> {
         self.summary(|run| run.peak_rss_bytes as f64)

@@ -83,10 +83,10 @@ pub(crate) fn settings(all: &[Comparison]) -> String {
 /// The first column has its figure, the others their ratio to it; what another column printed itself is shown too.
 fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> String {
     let lines = sheet.lines.iter().map(|line| {
-        let cell = |(number, entry): (usize, &Option<Entry>)| match entry {
-            None => "failed".into(),
-            Some(entry) if number == 0 => format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0),
-            Some(entry) => {
+        let cell = |(number, entry): (usize, &Result<Entry, &str>)| match entry {
+            Err(absent) => absent.to_string(),
+            Ok(entry) if number == 0 => format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0),
+            Ok(entry) => {
                 let mark = if entry.is_resolved { "" } else { "~" };
                 let own =
                     if matches!(sheet.id, "loops" | "sizes") { format!("{} ", entry.shown) } else { String::new() };
@@ -103,10 +103,9 @@ fn over_time(comparison: &Comparison) -> String {
     if moments.is_empty() {
         return String::new();
     }
-    let lines = moments.into_iter().map(|moment| {
-        let mib = moment.mib.iter().map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
-        [format!("{}, {}", moment.setting, moment.moment)].into_iter().chain(mib).collect()
-    });
+    let lines = moments
+        .into_iter()
+        .map(|moment| [format!("{}, {}", moment.setting, moment.moment)].into_iter().chain(moment.shown()).collect());
     let table = table(&header("", comparison), 1, lines);
     format!("### Memory that comes back, MiB over the start\n\nMedians of the runs.\n\n{table}\n")
 }
@@ -118,7 +117,7 @@ fn system_calls(comparison: &Comparison) -> String {
     let lines = comparison.rows().map(|(row, cells)| {
         let calls = cells.iter().map(|cell| match cell.system_calls {
             Some(calls) => format!("{} ({})", calls.all, calls.for_memory),
-            None => "-".into(),
+            None => cell.absent().into(),
         });
         [row.name.clone()].into_iter().chain(calls).collect()
     });

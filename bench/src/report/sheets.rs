@@ -24,8 +24,8 @@ pub(crate) struct Sheet {
 pub(crate) struct Line {
     /// Its name.
     pub name: String,
-    /// One for each allocator; `None` where it failed.
-    pub entries: Vec<Option<Entry>>,
+    /// One for each allocator, or the word that stands there instead.
+    pub entries: Vec<Result<Entry, &'static str>>,
 }
 
 /// What one allocator needed.
@@ -106,6 +106,13 @@ pub(crate) fn sheets(comparison: &Comparison) -> Vec<Sheet> {
             &|row| row.counted,
         ),
         sheet(
+            "apart",
+            "CPU time that no mean counts",
+            "The same of settings that are not counted.",
+            Quantity::Cpu,
+            &|row| !row.counted && row.figure == Figure::Cpu,
+        ),
+        sheet(
             "wall",
             "Wall time of several threads",
             "From the start of the process to its end.",
@@ -118,7 +125,7 @@ pub(crate) fn sheets(comparison: &Comparison) -> Vec<Sheet> {
             "The largest resident size of the process and of the children it waited for. Where it is a few MiB, the fixed \
              footprint of a library is most of it.",
             Quantity::Rss,
-            &|row| row.counted,
+            &|row| row.counted || !is_size(row) && !matches!(row.kind, Kind::Path | Kind::Start | Kind::GiveBack),
         ),
         sheet(
             "loops",
@@ -141,10 +148,10 @@ pub(crate) fn sheets(comparison: &Comparison) -> Vec<Sheet> {
 fn line(row: &Row, cells: &[Cell], quantity: Quantity) -> Line {
     let base = cells.first().and_then(|cell| quantity.of(cell));
     let entry = |cell: &Cell| {
-        let summary = quantity.of(cell)?;
+        let summary = quantity.of(cell).ok_or(cell.absent())?;
         let unit = base.map_or(summary.median, |base| base.median);
         let over = |value: f64| if unit > 0.0 { value / unit } else { 1.0 };
-        Some(Entry {
+        Ok(Entry {
             shown: quantity.show(row, summary.median),
             spread: summary.spread(),
             ratio: Summary { median: over(summary.median), min: over(summary.min), max: over(summary.max) },
@@ -154,14 +161,14 @@ fn line(row: &Row, cells: &[Cell], quantity: Quantity) -> Line {
     Line { name: row.name.clone(), entries: cells.iter().map(entry).collect() }
 }
 
-/// A moment of a setting that is followed over time: MiB over the start for each allocator, `None` where it failed.
+/// A moment of a setting that is followed over time.
 pub(crate) struct Moment {
     /// The setting.
     pub setting: String,
     /// The moment.
     pub moment: &'static str,
-    /// MiB.
-    pub mib: Vec<Option<f64>>,
+    /// MiB over the start for each allocator, or the word that stands there instead.
+    pub mib: Vec<Result<f64, &'static str>>,
 }
 
 /// What stays of freed memory, moment by moment.
@@ -169,7 +176,7 @@ pub(crate) fn moments(comparison: &Comparison) -> Vec<Moment> {
     let mut all = Vec::new();
     for (row, cells) in comparison.rows().filter(|(row, _)| row.kind == Kind::GiveBack) {
         let mut add = |moment, of: &dyn Fn(&Curve) -> f64| {
-            let mib = cells.iter().map(|cell| cell.curve(of)).collect();
+            let mib = cells.iter().map(|cell| cell.curve(of).ok_or(cell.absent())).collect();
             all.push(Moment { setting: row.name.clone(), moment, mib });
         };
         add("before the frees", &Curve::full);
@@ -179,6 +186,13 @@ pub(crate) fn moments(comparison: &Comparison) -> Vec<Moment> {
         add("malloc_trim(0)", &|curve| curve.trimmed_mib);
     }
     all
+}
+
+impl Moment {
+    /// MiB with one decimal for each allocator.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        self.mib.iter().map(|mib| mib.map_or_else(String::from, |mib| format!("{mib:.1}"))).collect()
+    }
 }
 
 /// Failures, then what was left out, each as a sentence.
@@ -216,7 +230,7 @@ mod tests {
             ("0.500 s", "0.50".into(), true)
         );
         assert!(!same.is_resolved);
-        assert!(sheets[0].lines[1].entries[1].is_none());
+        assert_eq!(sheets[0].lines[1].entries[1].as_ref().err(), Some(&"failed"));
         assert_eq!(not_there(&comparison), ["failed: b on brkmap: it ended with status 1"]);
     }
 }

@@ -133,8 +133,8 @@ fn over_time(comparison: &Comparison) -> Table {
     let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
     table.set_header(["".to_string(), "".to_string()].into_iter().chain(names));
     for moment in sheets::moments(comparison) {
-        let shown = moment.mib.iter().map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
-        table.add_row([moment.setting.clone(), moment.moment.to_string()].into_iter().chain(shown));
+        let names = [moment.setting.clone(), moment.moment.to_string()];
+        table.add_row(names.into_iter().chain(moment.shown()));
     }
     align(&mut table, 2);
     table
@@ -149,7 +149,7 @@ fn system_calls(comparison: &Comparison) -> Option<Table> {
     for (row, cells) in comparison.rows() {
         let shown = cells.iter().map(|cell| match cell.system_calls {
             Some(calls) => format!("{} ({})", calls.all, calls.for_memory),
-            None => "failed".into(),
+            None => cell.absent().into(),
         });
         table.add_row([row.name.clone()].into_iter().chain(shown));
     }
@@ -162,7 +162,7 @@ fn row(setting: &Row, cells: &[Cell], quantity: Quantity) -> Vec<String> {
     let mut row = vec![setting.name.clone()];
     for (number, cell) in cells.iter().enumerate() {
         let Some(summary) = quantity.of(setting, cell) else {
-            row.extend(["failed".into(), "".into()]);
+            row.extend([cell.absent().into(), "".into()]);
             continue;
         };
         row.push(quantity.show(setting, summary.median));

@@ -49,7 +49,10 @@ pub(crate) fn sentences(standing: &Standing) -> Vec<String> {
         all.push(behind(&ours.allocator, "peak RSS", BEHIND_IN_RSS, &ours.behind_in_rss));
     }
     if !standing.not_compared.is_empty() {
-        all.push(format!("In no mean, because an allocator failed: {}.", standing.not_compared.join(", ")));
+        all.push(format!(
+            "In no mean, because not every allocator has a figure: {}.",
+            standing.not_compared.join(", ")
+        ));
     }
     all
 }

@@ -148,11 +148,11 @@ fn summary(comparison: &Comparison, standing: &Standing) -> Section {
     let heads = names.chain(["best rival"]).map(|name| of_class("th", "n").with("scope", "col").text(name));
     let of_measure = |measure: Measure| {
         let entry = |column: &super::standing::Column| {
-            let value = column.means.of(measure)?;
+            let value = column.means.of(measure).ok_or("-")?;
             let ratio = crate::stats::Summary { median: value, min: value, max: value };
-            Some(Entry { shown: shown(Some(value)), spread: 0.0, ratio, is_resolved: true })
+            Ok(Entry { shown: shown(Some(value)), spread: 0.0, ratio, is_resolved: true })
         };
-        let entries: Vec<Option<Entry>> = standing.columns.iter().map(entry).collect();
+        let entries: Vec<Result<Entry, &str>> = standing.columns.iter().map(entry).collect();
         let numbers =
             standing.columns.iter().map(|column| column.means.of(measure)).chain([standing.best_rival.of(measure)]);
         element("tr")
@@ -218,12 +218,15 @@ fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> Section {
 
 fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Scale, limit: f64) -> Element {
     let of = |column: usize| line.entries[column].as_ref();
-    let base = of(0).map_or("failed".into(), |entry| entry.shown.clone());
-    let median = |column: usize| of(column).map(|entry| (column, entry.ratio.median));
+    let base = of(0).map_or_else(|absent| absent.to_string(), |entry| entry.shown.clone());
+    let median = |column: usize| of(column).ok().map(|entry| (column, entry.ratio.median));
     let rivals = (0..line.entries.len()).filter(|column| !comparison.allocators[*column].name.starts_with("brkmap"));
     let best = rivals.filter_map(median).min_by(|a, b| a.1.total_cmp(&b.1));
     let own = ours.map(|column| {
-        let Some((_, median)) = median(column) else { return of_class("td", "n after").text("failed") };
+        let median = match of(column) {
+            Ok(entry) => entry.ratio.median,
+            Err(absent) => return of_class("td", "n").text(absent),
+        };
         let class = match best {
             Some((_, best)) if median > best * limit => "n after",
             Some((_, best)) if median * FIRST < best => "n ahead",
@@ -244,10 +247,13 @@ fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Sca
 fn every_figure(comparison: &Comparison, sheet: &Sheet) -> Element {
     let heads = comparison.allocators.iter().map(|one| of_class("th", "n").with("scope", "col").text(&one.name));
     let row = |line: &Line| {
-        let cell = |(column, entry): (usize, &Option<Entry>)| {
+        let cell = |(column, entry): (usize, &Result<Entry, &str>)| {
             let place = format!("{} {} {}", sheet.id, line.name, comparison.allocators[column].name);
             let cell = of_class("td", "n").with("data-cell", place);
-            let Some(entry) = entry else { return cell.text("failed") };
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(absent) => return cell.text(absent),
+            };
             let mark = if entry.is_resolved || column == 0 { "" } else { "~" };
             let share = if column == 0 { String::new() } else { format!("{mark}{} ", ratio(entry.ratio.median)) };
             let figure = format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0);
@@ -288,10 +294,7 @@ fn curves(comparison: &Comparison) -> Option<Section> {
     );
     let drawings = of_class("div", "curves")
         .children(svg::panels_for_page(comparison).iter().map(|panel| element("figure").markup(panel)));
-    let lines = moments.into_iter().map(|moment| {
-        let mib = moment.mib.iter().map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}"))).collect();
-        (format!("{}, {}", moment.setting, moment.moment), mib)
-    });
+    let lines = moments.into_iter().map(|moment| (format!("{}, {}", moment.setting, moment.moment), moment.shown()));
     let table =
         element("details").child(element("summary").text("Every figure in MiB")).child(plain(comparison, lines));
     Some(Section { id: "giveback", title: "Memory that comes back".into(), inner: vec![note, drawings, table] })
@@ -302,9 +305,9 @@ fn system_calls(comparison: &Comparison) -> Option<Section> {
     let note =
         of_class("p", "lead").text("Of one run under strace; of them brk, mmap, munmap, mremap, madvise, mprotect.");
     let lines = comparison.rows().map(|(row, cells)| {
-        let calls = cells
-            .iter()
-            .map(|cell| cell.system_calls.map_or("-".into(), |calls| format!("{} ({})", calls.all, calls.for_memory)));
+        let calls = cells.iter().map(|cell| {
+            cell.system_calls.map_or(cell.absent().into(), |calls| format!("{} ({})", calls.all, calls.for_memory))
+        });
         (row.name.clone(), calls.collect())
     });
     Some(Section { id: "calls", title: "System calls".into(), inner: vec![note, plain(comparison, lines)] })

@@ -69,12 +69,12 @@ fn drawing(class: &str, height: f64) -> Element {
 }
 
 /// The plot of a line: the first column is the line at 1, brkmap is drawn last, over the others.
-pub(super) fn plot(comparison: &Comparison, entries: &[Option<Entry>], scale: Scale) -> Element {
+pub(super) fn plot(comparison: &Comparison, entries: &[Result<Entry, &str>], scale: Scale) -> Element {
     let looks = looks(comparison);
     let mut order: Vec<usize> = (1..entries.len()).collect();
     order.sort_by_key(|&column| looks[column].is_ours);
     let told = |column: usize| {
-        let entry = entries[column].as_ref()?;
+        let entry = entries[column].as_ref().ok()?;
         let range = if entry.ratio.min < entry.ratio.max {
             format!(" ({} to {})", ratio(entry.ratio.min), ratio(entry.ratio.max))
         } else {
@@ -84,7 +84,7 @@ pub(super) fn plot(comparison: &Comparison, entries: &[Option<Entry>], scale: Sc
     };
     let label: Vec<String> = order.iter().filter_map(|&column| told(column)).collect();
     let mark = |&column: &usize| {
-        let entry = entries[column].as_ref()?;
+        let entry = entries[column].as_ref().ok()?;
         let (low, high) = (scale.x(entry.ratio.min), scale.x(entry.ratio.max));
         let range = (high - low > 1.0).then(|| {
             of_class("line", "range")
