@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-const COLOURS: [&str; 6] = ["#6b7280", "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207"];
+const COLOURS: [&str; 9] =
+    ["#6b7280", "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207", "#0e7490", "#78350f", "#be185d"];
 const PANEL: (f64, f64) = (480.0, 290.0);
 const PLOT: (f64, f64) = (300.0, 200.0);
 const MARGIN: (f64, f64) = (55.0, 45.0);
@@ -33,9 +34,9 @@ pub(crate) fn write(comparison: &Comparison, path: &Path) -> Result<()> {
 pub(super) fn panels_for_page(comparison: &Comparison) -> Vec<String> {
     let own =
         [("#111827", "var(--ink)"), ("#4b5563", "var(--soft)"), ("#e5e7eb", "var(--line)"), ("#9ca3af", "var(--soft)")];
-    let of_lines = ["var(--g)", "var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)"];
+    let of_lines = ["g", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"].map(|name| format!("var(--{name})"));
     let frame = |panel: String| {
-        let colours = COLOURS.into_iter().zip(of_lines).chain(own);
+        let colours = COLOURS.into_iter().zip(of_lines.iter().map(String::as_str)).chain(own);
         let panel = colours.fold(panel, |panel, (colour, variable)| panel.replace(colour, variable));
         format!(
             "<svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\" aria-label=\"resident size over time\">{panel}</svg>",

@@ -312,3 +312,33 @@ fn system_calls(comparison: &Comparison) -> Option<Section> {
     });
     Some(Section { id: "calls", title: "System calls".into(), inner: vec![note, plain(comparison, lines)] })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::comparison;
+    use crate::setting::Kind;
+
+    #[test]
+    fn a_page_of_many_allocators_stays_below_two_mebibytes() {
+        let names: Vec<String> = (0..60).map(|number| format!("threads-and-more-{number}")).collect();
+        let columns = [(1.0, 20.0), (0.5, 10.0), (1.7, 30.0)];
+        let made: Vec<_> = names.iter().map(|name| (name.as_str(), Kind::Threads, columns)).collect();
+        let mut wide = comparison(&made);
+        let rival = wide.allocators[2].clone();
+        wide.allocators.extend(
+            (0..11).map(|number| crate::allocator::Allocator { name: format!("rival-{number}"), ..rival.clone() }),
+        );
+        let mut cells = Vec::new();
+        for row in wide.cells.chunks(3) {
+            cells.extend_from_slice(row);
+            for allocator in &wide.allocators[3..] {
+                cells.push(crate::suite::Cell { allocator: allocator.name.clone(), ..row[2].clone() });
+            }
+        }
+        wide.cells = cells;
+        let page = render(&wide);
+        assert_eq!(page.matches("data-cell=\"").count(), 3 * 60 * 14);
+        assert!(page.len() < 2 << 20, "{} bytes", page.len());
+    }
+}
