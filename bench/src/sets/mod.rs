@@ -52,7 +52,7 @@ pub(crate) fn settings(set: Set) -> Vec<Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setting::Kind;
+    use crate::setting::{Kind, Program};
     use std::collections::BTreeSet;
 
     #[test]
@@ -63,6 +63,16 @@ mod tests {
         let short = settings(Set::Short);
         assert!(!short.is_empty() && short.len() < all.len());
         assert!(short.iter().all(|setting| names.contains(setting.name)));
+    }
+
+    #[test]
+    fn every_measuring_loop_is_one_that_the_program_knows() {
+        let known = include_str!("../../c/micro.c");
+        let loops = settings(Set::All).into_iter().filter(|setting| matches!(setting.program, Program::Micro));
+        for setting in loops {
+            let name = setting.arguments[0];
+            assert!(known.contains(&format!("!strcmp(name, \"{name}\")")), "{}: {name}", setting.name);
+        }
     }
 
     #[test]
