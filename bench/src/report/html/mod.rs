@@ -7,8 +7,9 @@ mod markup;
 mod plot;
 
 use super::sheets::{self, Entry, Line, Sheet, ratio};
-use super::standing::{BEHIND_IN_CPU, BEHIND_IN_RSS, FIRST, Measure, Standing};
+use super::standing::{BEHIND_IN_CPU, BEHIND_IN_RSS, Column, FIRST, Means, Measure, Standing};
 use super::{Comparison, svg, words};
+use crate::stats::Summary;
 use anyhow::{Context, Result};
 use markup::{Element, element, of_class};
 use plot::Scale;
@@ -141,45 +142,72 @@ fn caveats(comparison: &Comparison) -> Section {
 }
 
 fn summary(comparison: &Comparison, standing: &Standing) -> Section {
-    let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+    let sentences =
+        of_class("ul", "caveats").children(words::sentences(standing).iter().map(|text| element("li").text(text)));
+    let numbers = of_class("div", "wide").child(every_mean(standing));
+    let inner = vec![plot::legend(comparison), means(comparison, standing), sentences, numbers];
+    Section { id: "summary", title: "Summary".into(), inner }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.3}"))
+}
+
+/// A plot for each mean.
+fn means(comparison: &Comparison, standing: &Standing) -> Element {
     let ratios = standing.columns.iter().flat_map(|column| Measure::ALL.map(|measure| column.means.of(measure)));
     let scale = Scale::over(ratios.flatten());
-    let names = comparison.allocators.iter().map(|allocator| allocator.name.as_str());
-    let heads = names.chain(["best rival"]).map(|name| of_class("th", "n").with("scope", "col").text(name));
+    let ours = ours_in(comparison);
     let of_measure = |measure: Measure| {
-        let entry = |column: &super::standing::Column| {
+        let entry = |column: &Column| {
             let value = column.means.of(measure).ok_or("-")?;
-            let ratio = crate::stats::Summary { median: value, min: value, max: value };
+            let ratio = Summary { median: value, min: value, max: value };
             Ok(Entry { shown: shown(Some(value)), spread: 0.0, ratio, is_resolved: true })
         };
         let entries: Vec<Result<Entry, &str>> = standing.columns.iter().map(entry).collect();
-        let numbers =
-            standing.columns.iter().map(|column| column.means.of(measure)).chain([standing.best_rival.of(measure)]);
+        let own = ours.map(|column| of_class("td", "n").text(shown(standing.columns[column].means.of(measure))));
         element("tr")
             .child(element("th").with("scope", "row").text(words::measure(standing, measure)))
             .child(of_class("td", "bar").child(plot::plot(comparison, &entries, scale)))
-            .children(numbers.map(|value| of_class("td", "n").text(shown(value))))
+            .children(own)
+            .child(of_class("td", "n rival").text(shown(standing.best_rival.of(measure))))
     };
-    let first = words::FIRST.map(|(label, of)| {
-        element("tr")
-            .child(element("th").with("scope", "row").text(label))
-            .child(of_class("td", "bar"))
-            .children(standing.columns.iter().map(|column| of_class("td", "n").text(of(column).to_string())))
-            .child(element("td"))
-    });
-    let head = element("tr")
-        .child(element("th").with("scope", "col"))
-        .child(of_class("th", "bar").with("scope", "col").child(scale.head()))
-        .children(heads);
+    let head = |text: &str| of_class("th", "n").with("scope", "col").text(text);
+    let heads = element("tr")
+        .child(element("th").with("scope", "col").text("mean"))
+        .child(element("th").with("scope", "col").child(scale.head()))
+        .children(ours.map(|column| head(&standing.columns[column].allocator)))
+        .child(head("best rival of each setting"));
     let caption = format!("Geometric means of the ratios to {}; less is better.", comparison.allocators[0].name);
-    let table = of_class("table", "means")
+    of_class("table", "plots")
         .child(element("caption").text(caption))
-        .child(element("thead").child(head))
-        .child(element("tbody").children(Measure::ALL.map(of_measure)).children(first));
-    let sentences =
-        of_class("ul", "caveats").children(words::sentences(standing).iter().map(|text| element("li").text(text)));
-    let inner = vec![plot::legend(comparison), of_class("div", "wide").child(table), sentences];
-    Section { id: "summary", title: "Summary".into(), inner }
+        .child(element("thead").child(heads))
+        .child(element("tbody").children(Measure::ALL.map(of_measure)))
+}
+
+/// Every mean of every allocator, a row each.
+fn every_mean(standing: &Standing) -> Element {
+    let head = |text: &str| of_class("th", "n").with("scope", "col").text(text);
+    let measures = Measure::ALL.map(|measure| head(&words::measure(standing, measure)));
+    let firsts = words::FIRST.map(|(label, _)| head(label));
+    let row = |name: &str, means: &Means, counts: [String; 2]| {
+        let numbers = Measure::ALL.map(|measure| shown(means.of(measure)));
+        element("tr")
+            .child(element("th").with("scope", "row").text(name))
+            .children(numbers.iter().chain(&counts).map(|text| of_class("td", "n").text(text)))
+    };
+    let columns = standing
+        .columns
+        .iter()
+        .map(|column| row(&column.allocator, &column.means, words::FIRST.map(|(_, count)| count(column).to_string())));
+    let best = row("best rival of each setting", &standing.best_rival, [String::new(), String::new()]);
+    of_class("table", "every")
+        .child(element("caption").text("Every mean"))
+        .child(
+            element("thead")
+                .child(element("tr").child(element("th").with("scope", "col")).children(measures).children(firsts)),
+        )
+        .child(element("tbody").children(columns).child(best))
 }
 
 fn ours_in(comparison: &Comparison) -> Option<usize> {
