@@ -154,6 +154,7 @@ fn measure(options: &Options) -> Result<Comparison> {
         schema_version: report::json::SCHEMA_VERSION,
         command: std::env::args().skip(1).fold("brkmap-bench".into(), |line, word| line + " " + &word),
         machine: machine.ended(),
+        revision: report::revision(),
         rounds: options.runs,
         allocators,
         settings: bound.iter().map(|bound| report::Row::from(&bound.setting)).collect(),

@@ -26,6 +26,9 @@ fn may_be_joined(left: &Comparison, right: &Comparison) -> bool {
 fn add(known: &mut Comparison, one: Comparison) {
     known.command = format!("{}\n{}", known.command, one.command);
     known.machine.load_average_after = one.machine.load_average_after;
+    if known.revision != one.revision {
+        known.revision = format!("{}, {}", known.revision, one.revision);
+    }
     known.rounds = known.rounds.min(one.rounds);
     known
         .left_out

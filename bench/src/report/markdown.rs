@@ -85,7 +85,7 @@ fn of_sheet(comparison: &Comparison, sheet: &Sheet) -> String {
     let lines = sheet.lines.iter().map(|line| {
         let cell = |(number, entry): (usize, &Result<Entry, &str>)| match entry {
             Err(absent) => absent.to_string(),
-            Ok(entry) if number == 0 => format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0),
+            Ok(entry) if number == 0 => entry.with_spread(),
             Ok(entry) => {
                 let mark = if entry.is_resolved { "" } else { "~" };
                 let own =

@@ -27,6 +27,9 @@ pub(crate) struct Comparison {
     pub command: String,
     /// The machine.
     pub machine: Machine,
+    /// The commit of brkmap's sources, where it is known.
+    #[serde(default)]
+    pub revision: String,
     /// Measured runs per cell.
     pub rounds: usize,
     /// The columns; the first is what the others are divided by.
@@ -77,6 +80,17 @@ impl Comparison {
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&Row, &[Cell])> {
         self.settings.iter().enumerate().map(|(number, row)| (row, self.row(number)))
     }
+}
+
+/// The commit of the sources, and whether they were changed since; empty where git does not know.
+pub(crate) fn revision() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=10", "HEAD"]) else { return String::new() };
+    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|changes| !changes.is_empty());
+    if is_changed { commit + " and later changes" } else { commit }
 }
 
 /// The facts of the machine that a reader needs to judge figures.
@@ -195,6 +209,7 @@ pub(crate) mod tests {
                 is_virtual: true,
                 date: "2026-01-02 03:04".into(),
             },
+            revision: "0123456789".into(),
             rounds: 3,
             allocators: names.iter().map(|name| allocator(name)).collect(),
             settings: settings.iter().map(row).collect(),

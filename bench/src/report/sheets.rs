@@ -33,12 +33,20 @@ pub(crate) struct Line {
 pub(crate) struct Entry {
     /// The figure with its unit.
     pub shown: String,
-    /// Half the range of the runs over their median.
-    pub spread: f64,
+    /// Half the range of the runs over their median; `None` of one run alone.
+    pub spread: Option<f64>,
     /// Median, least and greatest over the first column's median.
     pub ratio: Summary,
     /// Whether the runs lie apart from those of the first column.
     pub is_resolved: bool,
+}
+
+impl Entry {
+    /// The figure, and half the range of the runs in per cent.
+    pub(crate) fn with_spread(&self) -> String {
+        let spread = self.spread.map_or(String::new(), |spread| format!(" ±{:.0}%", spread * 100.0));
+        self.shown.clone() + &spread
+    }
 }
 
 /// Which quantity.
@@ -153,7 +161,7 @@ fn line(row: &Row, cells: &[Cell], quantity: Quantity) -> Line {
         let over = |value: f64| if unit > 0.0 { value / unit } else { 1.0 };
         Ok(Entry {
             shown: quantity.show(row, summary.median),
-            spread: summary.spread(),
+            spread: (cell.runs.len() > 1).then(|| summary.spread()),
             ratio: Summary { median: over(summary.median), min: over(summary.min), max: over(summary.max) },
             is_resolved: base.is_none_or(|base| !summary.overlaps(&base)),
         })

@@ -88,6 +88,10 @@ pub(crate) fn facts(comparison: &Comparison) -> Vec<(String, String)> {
         ("kernel", format!("Linux {}", machine.kernel)),
         ("transparent huge pages", machine.huge_pages.clone()),
         ("load average", load),
+        (
+            "commit of the sources",
+            if comparison.revision.is_empty() { "unknown".into() } else { comparison.revision.clone() },
+        ),
         ("date", if machine.date.is_empty() { "unknown".into() } else { format!("{} UTC", machine.date) }),
     ];
     all.map(|(name, value)| (name.to_string(), value)).into()

@@ -162,7 +162,7 @@ fn means(comparison: &Comparison, standing: &Standing) -> Element {
         let entry = |column: &Column| {
             let value = column.means.of(measure).ok_or("-")?;
             let ratio = Summary { median: value, min: value, max: value };
-            Ok(Entry { shown: shown(Some(value)), spread: 0.0, ratio, is_resolved: true })
+            Ok(Entry { shown: shown(Some(value)), spread: None, ratio, is_resolved: true })
         };
         let entries: Vec<Result<Entry, &str>> = standing.columns.iter().map(entry).collect();
         let own = ours.map(|column| of_class("td", "n").text(shown(standing.columns[column].means.of(measure))));
@@ -284,8 +284,7 @@ fn every_figure(comparison: &Comparison, sheet: &Sheet) -> Element {
             };
             let mark = if entry.is_resolved || column == 0 { "" } else { "~" };
             let share = if column == 0 { String::new() } else { format!("{mark}{} ", ratio(entry.ratio.median)) };
-            let figure = format!("{} ±{:.0}%", entry.shown, entry.spread * 100.0);
-            cell.text(share).child(of_class("span", "figure small").text(figure))
+            cell.text(share).child(of_class("span", "figure small").text(entry.with_spread()))
         };
         element("tr")
             .child(element("th").with("scope", "row").text(&line.name))
