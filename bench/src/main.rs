@@ -131,7 +131,7 @@ fn measure(options: &Options) -> Result<Comparison> {
     );
     let allocators =
         options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
-    let machine = Machine::here();
+    let (machine, revision) = (Machine::here(), report::revision());
     let workshop = workshop::Workshop::set_up()?;
     let cpu = options.cpu.map_or_else(workshop::last_allowed_cpu, Ok)?;
     let others: Vec<PathBuf> = allocators.iter().filter_map(|allocator| allocator.preload.clone()).collect();
@@ -154,7 +154,7 @@ fn measure(options: &Options) -> Result<Comparison> {
         schema_version: report::json::SCHEMA_VERSION,
         command: std::env::args().skip(1).fold("brkmap-bench".into(), |line, word| line + " " + &word),
         machine: machine.ended(),
-        revision: report::revision(),
+        revision,
         rounds: options.runs,
         allocators,
         settings: bound.iter().map(|bound| report::Row::from(&bound.setting)).collect(),
