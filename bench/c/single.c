@@ -42,7 +42,7 @@ double sizes_round_robin(void) {
 
 /* 1,000 blocks of 64 bytes allocated, then freed in the reverse or the same order: ns per block. */
 double batch(int lifo) {
-    enum { BLOCKS = 1000, WINDOWS = 2000 };
+    enum { BLOCKS = 1000, WINDOWS = 3000 };
     static void *blocks[BLOCKS];
     static double each[WINDOWS];
     for (int window = 0; window < WINDOWS; window++) {

@@ -39,7 +39,7 @@ double run_crew(int count, void (*body)(int number)) {
 
 /* Chains of threads. Each thread replaces random blocks of a table, then starts its successor, hands the table
  * over and ends, so most blocks are freed by a thread that did not allocate them (after larson). */
-enum { TABLE = 2000, ALL_REPLACEMENTS = 200000, GENERATIONS = 40, MOST_CHAINS = 8 };
+enum { TABLE = 2000, ALL_REPLACEMENTS = 200000, GENERATIONS = 60, MOST_CHAINS = 8 };
 struct chain {
     int cpu;
     int replacements; /* in each generation */
