@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     pub shown: String,
     /// Half the range of the runs over their median; `None` of one run alone.
     pub spread: Option<f64>,
-    /// Median, least and greatest over the first column's median.
+    /// Median, least and greatest over the first column's median; not numbers where the first column has none.
     pub ratio: Summary,
     /// Whether the runs lie apart from those of the first column.
     pub is_resolved: bool,
@@ -89,6 +89,9 @@ pub(crate) fn three_digits(value: f64) -> String {
 
 /// A ratio: two decimals, or fewer where they would say nothing.
 pub(crate) fn ratio(value: f64) -> String {
+    if value.is_nan() {
+        return "-".into();
+    }
     if value < 9.995 { format!("{value:.2}") } else { three_digits(value) }
 }
 
@@ -157,8 +160,7 @@ fn line(row: &Row, cells: &[Cell], quantity: Quantity) -> Line {
     let base = cells.first().and_then(|cell| quantity.of(cell));
     let entry = |cell: &Cell| {
         let summary = quantity.of(cell).ok_or(cell.absent())?;
-        let unit = base.map_or(summary.median, |base| base.median);
-        let over = |value: f64| if unit > 0.0 { value / unit } else { 1.0 };
+        let over = |value: f64| base.filter(|base| base.median > 0.0).map_or(f64::NAN, |base| value / base.median);
         Ok(Entry {
             shown: quantity.show(row, summary.median),
             spread: (cell.runs.len() > 1).then(|| summary.spread()),
@@ -239,6 +241,14 @@ mod tests {
         );
         assert!(!same.is_resolved);
         assert_eq!(sheets[0].lines[1].entries[1].as_ref().err(), Some(&"failed"));
+        let lame = sheets_of_lame_base();
+        assert_eq!((lame.shown.as_str(), ratio(lame.ratio.median)), ("0.500 s", "-".into()));
         assert_eq!(not_there(&comparison), ["failed: b on brkmap: it ended with status 1"]);
+    }
+
+    /// brkmap's entry where glibc failed.
+    fn sheets_of_lame_base() -> Entry {
+        let comparison = comparison(&[("a", Kind::Program, [(-1.0, 5.0), (0.5, 5.0), (0.5, 5.0)])]);
+        sheets(&comparison)[0].lines[0].entries[1].clone().unwrap()
     }
 }

@@ -249,7 +249,7 @@ fn of_line(comparison: &Comparison, line: &Line, ours: Option<usize>, scale: Sca
     let base = of(0).map_or_else(|absent| absent.to_string(), |entry| entry.shown.clone());
     let median = |column: usize| of(column).ok().map(|entry| (column, entry.ratio.median));
     let rivals = (0..line.entries.len()).filter(|column| !comparison.allocators[*column].name.starts_with("brkmap"));
-    let best = rivals.filter_map(median).min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = rivals.filter_map(median).filter(|rival| !rival.1.is_nan()).min_by(|a, b| a.1.total_cmp(&b.1));
     let own = ours.map(|column| {
         let median = match of(column) {
             Ok(entry) => entry.ratio.median,

@@ -74,7 +74,7 @@ pub(super) fn plot(comparison: &Comparison, entries: &[Result<Entry, &str>], sca
     let mut order: Vec<usize> = (1..entries.len()).collect();
     order.sort_by_key(|&column| looks[column].is_ours);
     let told = |column: usize| {
-        let entry = entries[column].as_ref().ok()?;
+        let entry = entries[column].as_ref().ok().filter(|entry| !entry.ratio.median.is_nan())?;
         let range = if entry.ratio.min < entry.ratio.max {
             format!(" ({} to {})", ratio(entry.ratio.min), ratio(entry.ratio.max))
         } else {
@@ -84,7 +84,7 @@ pub(super) fn plot(comparison: &Comparison, entries: &[Result<Entry, &str>], sca
     };
     let label: Vec<String> = order.iter().filter_map(|&column| told(column)).collect();
     let mark = |&column: &usize| {
-        let entry = entries[column].as_ref().ok()?;
+        let entry = entries[column].as_ref().ok().filter(|entry| !entry.ratio.median.is_nan())?;
         let (low, high) = (scale.x(entry.ratio.min), scale.x(entry.ratio.max));
         let range = (high - low > 1.0).then(|| {
             of_class("line", "range")
