@@ -9,13 +9,13 @@
 //!
 //! The fast path has no "initialised?" test: a thread without a heap has [`EMPTY_HEAP`](crate::EMPTY_HEAP), whose pages have
 //! nothing. Frees of the page in use go on the list that `malloc` pops, so what was freed last is handed out next, and no list
-//! runs empty while the program only replaces blocks. Addresses are materialised before they are read and written (`page`),
-//! which recent cores forward without latency.
+//! runs empty while the program only replaces blocks. Recent cores forward a store to the next load of the same
+//! address without latency if both name it as register plus constant: `page` plus a field, here and in `free`.
 
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use brkmap_sys::{in_register, multiply, opaque, prefetch};
+use brkmap_sys::{opaque, prefetch};
 use brkmap_wire::Counter;
 
 use crate::classes::{self, DIRECT_MAX, MEDIUM_MAX, SMALL_MAX};
@@ -86,7 +86,7 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [class-range] promised by the caller.
         let named = unsafe { self.platform.heap().current.get_unchecked(class) };
         // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
-        let page = in_register(unsafe { &*named.load(Relaxed) });
+        let page = unsafe { &*named.load(Relaxed) };
         let block = page.local.load(Relaxed);
         if block.is_null() {
             rare();
@@ -99,7 +99,7 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     fn allocate_from<const PAGE: usize>(&self, named: &AtomicPtr<PageMeta>, bytes: usize) -> *mut u8 {
         // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
-        let page = in_register(unsafe { &*named.load(Relaxed) });
+        let page = unsafe { &*named.load(Relaxed) };
         let block = page.local.load(Relaxed);
         if block.is_null() {
             rare();
@@ -112,14 +112,16 @@ impl<P: Platform> Engine<P> {
     /// by somebody who had freed the block: better to end here than to hand that address out.
     #[inline(always)]
     fn pop<const PAGE: usize>(&self, page: &PageMeta, block: *mut Block) -> *mut u8 {
-        let offset = page.offset_of(block.addr());
+        // SAFETY: [current-page] this thread's.
+        let shape = unsafe { page.shape() };
+        let offset = block.addr().wrapping_sub(shape.start);
         if offset >= PAGE {
             return self.die_corrupted(block);
         }
-        let index = multiply(offset, page.magic.load(Relaxed) as usize) >> 32;
+        let index = (offset * shape.magic) >> 32;
         // SAFETY: [state-index] the block lies in the page.
         unsafe {
-            let byte = page.state(index);
+            let byte = &*shape.states.add(index);
             if byte.load(Relaxed) == state::LIVE {
                 return self.die_corrupted(block);
             }

@@ -104,7 +104,7 @@ impl<P: Platform> Engine<P> {
             && slice.owner.load(Relaxed) == owner::INTERIOR
             && let Some(page) = self.map.meta(slice.start())
             && page.is_owned_by(heap.owner_word())
-            && let Some(index) = page.index_of(page.offset_of(pointer.addr()))
+            && let Some(index) = page.index_of(pointer.addr().wrapping_sub(page.start()))
             && self.free_local(page, index, pointer)
         {
             return;

@@ -146,6 +146,14 @@ pub(crate) struct PageMeta {
 const _: () = assert!(size_of::<PageMeta>() == 64);
 const _: () = assert!(size_of::<RemoteWord>() == 8);
 
+/// What of a page does not change while blocks are handed out from it.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) start: usize,
+    pub(crate) magic: usize,
+    pub(crate) states: *const AtomicU8,
+}
+
 impl PageMeta {
     /// A meta that describes nothing, for the static that stands for no page.
     pub(crate) const fn empty() -> PageMeta {
@@ -193,7 +201,8 @@ impl PageMeta {
     /// Bytes of a block of the page.
     #[inline]
     pub(crate) fn block_bytes(&self) -> usize {
-        classes::SIZES[self.class()] as usize
+        // SAFETY: [class-range] what `new_page` stored, or 0.
+        unsafe { *classes::SIZES.get_unchecked(self.class()) as usize }
     }
 
     /// Where the page, or the block of a run or a direct mapping, starts.
@@ -202,11 +211,16 @@ impl PageMeta {
         self.start.load(Relaxed)
     }
 
-    /// How far behind the page's start an address lies, wrapping.
+    /// Where the page starts, and how its offsets become state bytes. Plain loads, around which compilers move other things.
+    ///
+    /// # Safety
+    /// [current-page]: the page is CURRENT in the calling thread's heap, or the empty one. Then nobody else writes these.
     #[inline(always)]
-    pub(crate) fn offset_of(&self, address: usize) -> usize {
-        // SAFETY: [record-field] the offset is that of an `AtomicUsize`.
-        unsafe { brkmap_sys::minus_field::<{ offset_of!(PageMeta, start) }, _>(address, self) }
+    pub(crate) unsafe fn shape(&self) -> Shape {
+        // SAFETY: [current-page] promised by the caller.
+        unsafe {
+            Shape { start: *self.start.as_ptr(), magic: *self.magic.as_ptr() as usize, states: *self.states.as_ptr() }
+        }
     }
 
     /// The slice in which it starts.

@@ -102,7 +102,8 @@ impl<P: Platform> Engine<P> {
         let bytes = PageMeta::table_bytes(class);
         let free = spans.tables[class];
         if free == 0 {
-            return self.bump_metadata(spans, bytes, 16).map(|table| table.addr().get());
+            // Each on lines of its own: two threads' pages change their state bytes all the time.
+            return self.bump_metadata(spans, bytes, 64).map(|table| table.addr().get());
         }
         let table = with_exposed_provenance_mut::<usize>(free);
         // SAFETY: [free-table] a table of this class that no page has; its first word links to the next.

@@ -70,16 +70,6 @@ pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool
     unsafe { linux::field_is::<OFFSET, T>(record, value) }
 }
 
-/// A number minus a field of a record, wrapping: a relaxed load and a subtraction, in one instruction.
-///
-/// # Safety
-/// *[record-field]* `OFFSET` is the offset of an `AtomicUsize` in `T`.
-#[inline(always)]
-pub unsafe fn minus_field<const OFFSET: usize, T>(number: usize, record: &T) -> usize {
-    // SAFETY: [record-field] promised by the caller.
-    unsafe { linux::minus_field::<OFFSET, T>(number, record) }
-}
-
 /// Asks for the cache line at an address, if there is one; never faults.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {

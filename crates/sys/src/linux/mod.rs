@@ -415,35 +415,6 @@ pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) 
     true
 }
 
-/// See [`minus_field`](crate::minus_field).
-///
-/// # Safety
-/// [record-field].
-#[inline(always)]
-pub(crate) unsafe fn minus_field<const OFFSET: usize, T>(number: usize, record: &T) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let mut difference = number;
-        // SAFETY: [record-field] reads the word as a relaxed load does.
-        unsafe {
-            core::arch::asm!(
-                "sub {}, qword ptr [{} + {}]",
-                inout(reg) difference,
-                in(reg) &raw const *record,
-                const OFFSET,
-                options(pure, readonly, nostack),
-            );
-        }
-        difference
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        // SAFETY: [record-field].
-        let word = unsafe { &*(&raw const *record).byte_add(OFFSET).cast::<AtomicUsize>() };
-        number.wrapping_sub(word.load(Ordering::Relaxed))
-    }
-}
-
 /// See [`count_down`](crate::count_down).
 ///
 /// # Safety
