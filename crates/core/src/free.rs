@@ -96,23 +96,35 @@ impl<P: Platform> Engine<P> {
         true
     }
 
-    /// Everything but a block in the first slice of a page of this thread's heap; first of all, one in the others.
+    /// Everything but a block in the first slice of a page of this thread's heap: one in its other slices, and one for which a
+    /// parcel is open, at once.
     #[inline(never)]
     fn free_slow(&self, pointer: *mut u8) {
         let heap = self.platform.heap();
-        if let Some(slice) = self.map.meta(pointer.addr())
-            && slice.owner.load(Relaxed) == owner::INTERIOR
-            && let Some(page) = self.map.meta(slice.start())
-            && page.is_owned_by(heap.owner_word())
-            && let Some(index) = page.index_of(pointer.addr().wrapping_sub(page.start()))
-            && self.free_local(page, index, pointer)
-        {
-            return;
+        let Some(slice) = self.map.meta(pointer.addr()) else { return self.free_rest(pointer) };
+        let done = if slice.owner.load(Relaxed) == owner::INTERIOR {
+            self.free_interior(heap, slice, pointer)
+        } else {
+            self.free_into_parcel(heap, slice, pointer)
+        };
+        if !done {
+            self.free_rest(pointer);
         }
-        self.free_rest(pointer);
     }
 
-    /// Blocks of other heaps, runs, mappings, and what is no live block.
+    /// Frees a block behind the first slice of a page of this heap. `false`: it is not, or it is not live.
+    #[inline(always)]
+    fn free_interior(&self, heap: &Heap, slice: &PageMeta, pointer: *mut u8) -> bool {
+        match self.map.meta(slice.start()) {
+            Some(page) if page.is_owned_by(heap.owner_word()) => {
+                let index = page.index_of(pointer.addr().wrapping_sub(page.start()));
+                index.is_some_and(|index| self.free_local(page, index, pointer))
+            }
+            _ => false,
+        }
+    }
+
+    /// All others, and what is no live block.
     #[inline(never)]
     fn free_rest(&self, pointer: *mut u8) {
         if pointer.is_null() {

@@ -1,7 +1,11 @@
 //! Blocks that a thread frees but does not own: collected in parcels, handed to their pages, absorbed by the owner.
 //!
 //! A parcel holds blocks of one page. It is handed over with one atomic operation when it is full, when its place is
-//! needed, when all parcels together hold too many bytes, at each refill and at thread exit. The protocol is `remote`.
+//! needed, when all parcels together may hold too many bytes, at each refill and at thread exit. The protocol is `remote`.
+//!
+//! *[open-parcel]* The blocks of a parcel are a chain from its head to its tail, all of its page, all REMOTE; so the page has blocks
+//! out and stays what it is. Only its thread touches it, in this order, so that it is whole whenever a fork copies it: tail
+//! and page while it is empty, then blocks at the head.
 
 use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -13,11 +17,36 @@ use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
 use crate::geometry::SLICE;
-use crate::heap::{Heap, PARCEL_BLOCKS, PARCEL_BYTES, PARCELS, Parcel, no_block};
+use crate::heap::{Heap, PARCEL_BLOCKS, PARCEL_BYTES, PARCELS_BYTES, Parcel, no_block};
 use crate::page::{Block, PageMeta, state};
 
 impl<P: Platform> Engine<P> {
-    /// Frees a block (its state is FREED already) of a page that another heap owns.
+    /// Frees a block of a small page that another heap owns into the open parcel of that page. `false`: there is none, it
+    /// will be full, or no live block starts there; nothing was done.
+    #[inline(always)]
+    pub(crate) fn free_into_parcel(&self, heap: &Heap, page: &PageMeta, pointer: *mut u8) -> bool {
+        let parcel = heap.parcel_for(page);
+        let (head, room) = (parcel.head.get(), parcel.room.get());
+        if !core::ptr::eq(parcel.page.get(), page) || head.is_null() || room <= 1 {
+            return false;
+        }
+        // [open-parcel] The page has blocks out, so it is in use, and of the class that it had.
+        let Some(index) = page.small_index_of(pointer.addr() & (SLICE - 1)) else { return false };
+        // SAFETY: [state-index] the index is the quotient of an offset inside the page's first slice.
+        let byte = unsafe { page.state(index) };
+        // The swap decides which of two threads that free the block at once was first.
+        if byte.load(Relaxed) != state::LIVE || byte.swap(state::REMOTE, Acquire) != state::LIVE {
+            return false;
+        }
+        let block = pointer.cast::<Block>();
+        // SAFETY: [freed-block] the state byte went from LIVE to REMOTE through us: the block is ours to write.
+        unsafe { (*block).set_next(head) };
+        parcel.head.set(block);
+        parcel.room.set(room - 1);
+        true
+    }
+
+    /// Frees a block (its state is REMOTE already) of a page that another heap owns.
     pub(crate) fn free_remote(&self, heap: &'static Heap, page: &PageMeta, block: *mut Block) {
         // A thread that only frees gets a heap too, to collect in. One that is past its end hands over one by one.
         let heap = if heap.is_empty_heap() && !heap.is_ended_heap() { self.attach().unwrap_or(heap) } else { heap };
@@ -27,51 +56,61 @@ impl<P: Platform> Engine<P> {
             self.leave(&self.stray_lock, entered);
             return;
         }
-        let key = (&raw const *page).addr() / size_of::<PageMeta>();
-        let parcel = &heap.parcels[(key ^ key >> 6) % PARCELS];
-        if !core::ptr::eq(parcel.page.get(), page) {
-            if parcel.count.get() != 0 {
-                self.with_gate(heap, || self.send(heap, parcel));
-            }
-            // The page last: the child of a fork must not find it with another page's blocks.
-            parcel.head.set(no_block());
-            parcel.tail.set(block);
-            compiler_fence(Release);
-            parcel.page.set(page);
+        let parcel = heap.parcel_for(page);
+        if !core::ptr::eq(parcel.page.get(), page) || parcel.head.get().is_null() {
+            self.open_parcel(heap, parcel, page, block);
         }
-        // SAFETY: [freed-block] the state byte went from LIVE to FREED through us: the block is ours to write.
+        // SAFETY: [freed-block] the state byte went from LIVE to REMOTE through us: the block is ours to write.
         unsafe { (*block).set_next(parcel.head.get()) };
         parcel.head.set(block);
-        parcel.count.set(parcel.count.get() + 1);
-        let size = page.block_bytes();
-        heap.parcel_bytes.set(heap.parcel_bytes.get() + size);
-        if parcel.count.get() >= self.parcel_blocks(size, PARCEL_BLOCKS) || heap.parcel_bytes.get() >= PARCEL_BYTES {
-            self.with_gate(heap, || self.send_all(heap));
+        parcel.room.set(parcel.room.get().saturating_sub(1));
+        if parcel.room.get() == 0 {
+            self.with_gate(heap, || self.send(heap, parcel));
             self.nudge();
         }
     }
 
+    /// Opens a parcel for a page, whose first block this is; what it holds of another page is handed over, and all parcels are
+    /// if together they may hold too much.
+    fn open_parcel(&self, heap: &Heap, parcel: &Parcel, page: &PageMeta, first: *mut Block) {
+        let size = page.block_bytes();
+        let blocks = (PARCEL_BYTES / size).clamp(1, PARCEL_BLOCKS as usize) as u32;
+        let room = self.parcel_blocks(size, blocks);
+        self.with_gate(heap, || {
+            self.send(heap, parcel);
+            if heap.granted.get() + room as usize * size > PARCELS_BYTES {
+                self.send_all(heap);
+            }
+        });
+        parcel.granted.set(room * size as u32);
+        heap.granted.set(heap.granted.get() + room as usize * size);
+        parcel.room.set(room);
+        // The page last: the child of a fork must not find it with another page's blocks.
+        parcel.tail.set(first);
+        compiler_fence(Release);
+        parcel.page.set(page);
+    }
+
     /// Hands all parcels over. Inside the heap's gate.
     pub(crate) fn send_all(&self, heap: &Heap) {
-        if heap.parcel_bytes.get() == 0 {
+        if heap.granted.get() == 0 {
             return;
         }
         for parcel in &heap.parcels {
             self.send(heap, parcel);
         }
-        heap.parcel_bytes.set(0);
+        heap.granted.set(0);
     }
 
+    /// Hands a parcel over and closes it. Inside the heap's gate.
     fn send(&self, heap: &Heap, parcel: &Parcel) {
-        let count = parcel.count.replace(0);
-        if count == 0 {
-            return;
+        heap.granted.set(heap.granted.get().saturating_sub(parcel.granted.replace(0) as usize));
+        let page = parcel.page.replace(core::ptr::null());
+        let head = parcel.head.replace(no_block());
+        if !head.is_null() {
+            // SAFETY: [queued-lives] the parcel's blocks are out of the page, so the page lives.
+            self.hand_over(unsafe { &*page }, head, parcel.tail.get());
         }
-        // SAFETY: [queued-lives] the parcel's blocks are out of the page, so the page lives.
-        let page = unsafe { &*parcel.page.replace(core::ptr::null()) };
-        let bytes = page.block_bytes() * count as usize;
-        heap.parcel_bytes.set(heap.parcel_bytes.get().saturating_sub(bytes));
-        self.hand_over(page, parcel.head.get(), parcel.tail.get());
     }
 
     /// Pushes a chain of freed blocks to their page and tells the owner if it was not told yet. Inside a gate or the

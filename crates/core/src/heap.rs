@@ -15,20 +15,28 @@ use crate::lock::Lock;
 use crate::page::{Block, PageMeta};
 use crate::remote::PageQueue;
 
-/// Blocks of one foreign page that this thread freed and has not handed over yet.
+/// Blocks of one foreign page that this thread freed and has not handed over yet. *[open-parcel]*
 pub(crate) struct Parcel {
+    /// Null: closed.
     pub(crate) page: Cell<*const PageMeta>,
+    /// The block freed last, linked to the others. Null: empty.
     pub(crate) head: Cell<*mut Block>,
+    /// The block freed first.
     pub(crate) tail: Cell<*mut Block>,
-    pub(crate) count: Cell<u32>,
+    /// Blocks that still go in.
+    pub(crate) room: Cell<u32>,
+    /// Bytes that it may hold.
+    pub(crate) granted: Cell<u32>,
 }
 
 /// Parcels that a thread fills at a time; found by the page's address.
-pub(crate) const PARCELS: usize = 16;
+pub(crate) const PARCELS: usize = 64;
 /// Blocks after which a parcel is handed over.
 pub(crate) const PARCEL_BLOCKS: u32 = 64;
-/// Bytes in all parcels after which they are handed over.
-pub(crate) const PARCEL_BYTES: usize = 64 << 10;
+/// Bytes after which a parcel is handed over.
+pub(crate) const PARCEL_BYTES: usize = 8 << 10;
+/// Bytes that all open parcels of a thread may hold.
+pub(crate) const PARCELS_BYTES: usize = 128 << 10;
 
 /// Requests that took the slow path, per class: the sample behind "rounding inside blocks".
 #[repr(C)]
@@ -57,7 +65,8 @@ pub struct Heap {
     /// First PARTIAL page per class, as a slice number.
     pub(crate) ring: [AtomicU32; CLASSES],
     pub(crate) parcels: [Parcel; PARCELS],
-    pub(crate) parcel_bytes: Cell<usize>,
+    /// Bytes that the open parcels may hold.
+    pub(crate) granted: Cell<usize>,
     /// Pages of this heap.
     pub(crate) pages: Cell<u32>,
     /// Pages that became loose or empty since the last refill.
@@ -109,10 +118,11 @@ impl Heap {
                     page: Cell::new(core::ptr::null()),
                     head: Cell::new(null_mut()),
                     tail: Cell::new(null_mut()),
-                    count: Cell::new(0),
+                    room: Cell::new(0),
+                    granted: Cell::new(0),
                 }
             }; PARCELS],
-            parcel_bytes: Cell::new(0),
+            granted: Cell::new(0),
             pages: Cell::new(0),
             loosened: Cell::new(0),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
@@ -152,6 +162,13 @@ impl Heap {
 
     pub(crate) fn set_origin(&self, origin: Origin) {
         self.origin.store(origin as u8, Relaxed);
+    }
+
+    /// The parcel for the blocks of a page; it may be another page's at present.
+    #[inline(always)]
+    pub(crate) fn parcel_for(&self, page: &PageMeta) -> &Parcel {
+        let key = (&raw const *page).addr() / size_of::<PageMeta>();
+        &self.parcels[(key ^ key >> 6) % PARCELS]
     }
 
     /// Makes a page the CURRENT one of its class.
