@@ -11,6 +11,7 @@ mod curve;
 mod inputs;
 mod measure;
 mod report;
+mod rivals;
 mod sets;
 mod setting;
 mod stats;
@@ -31,8 +32,9 @@ struct Options {
     /// Which settings
     #[arg(value_enum, default_value = "short")]
     set: Set,
-    /// Allocators, the first being what the others are divided by: glibc, brkmap, jemalloc, mimalloc, tcmalloc, or the
-    /// path of a library
+    /// Allocators, the first being what the others are divided by: glibc, brkmap; jemalloc, mimalloc, tcmalloc from
+    /// packages; mimalloc2, mimalloc3, jemalloc-crate, snmalloc, rpmalloc, smmalloc, rusty_alloc, built from their crates;
+    /// the path of a library; or all
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "glibc,brkmap")]
     with: Vec<String>,
     /// Measured runs of each cell
@@ -91,8 +93,12 @@ fn bench(options: &Options) -> Result<bool> {
         "--svg: no setting of this set is followed over time; use the set giveback"
     );
     ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
-    let allocators =
-        options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
+    let needs = rivals::Needs {
+        library: settings.iter().any(|setting| !setting.is_rust()),
+        program: settings.iter().any(|setting| setting.is_rust()),
+    };
+    let allocator::Columns { found: allocators, left_out: mut missing, incomplete } =
+        allocator::columns(&options.with, options.lib.as_deref(), needs)?;
     let machine = Machine::here();
     let workshop = workshop::Workshop::set_up()?;
     let cpu = options.cpu.map_or_else(workshop::last_allowed_cpu, Ok)?;
@@ -100,6 +106,7 @@ fn bench(options: &Options) -> Result<bool> {
     let libc = allocator::libc_path()?;
 
     let (mut bound, mut left_out) = (Vec::new(), Vec::new());
+    left_out.append(&mut missing);
     for setting in settings {
         match measure::bind(setting, &workshop) {
             Ok(ready) => bound.push(ready),
@@ -128,5 +135,5 @@ fn bench(options: &Options) -> Result<bool> {
     if let Some(path) = &options.svg {
         report::svg::write(&comparison, path)?;
     }
-    Ok(cells.iter().all(|cell| cell.failure.is_none()))
+    Ok(!incomplete && cells.iter().all(|cell| cell.failure.is_none()))
 }

@@ -41,9 +41,12 @@ pub(crate) struct Bound {
 /// Finds the program of a setting. The error says what to install.
 pub(crate) fn bind(setting: Setting, workshop: &Workshop) -> Result<Bound> {
     let program = match setting.program {
+        // Which one it is, the column says.
+        Program::Rust => PathBuf::new(),
         Program::Micro => workshop.path("brkmap-micro"),
         Program::Trivial => workshop.path("trivial"),
         Program::GiveBack => workshop.path("giveback"),
+        Program::Latency => workshop.path("latency"),
         Program::Named { name, package } => on_path(name).ok_or_else(|| missing(&setting, name, package))?,
         Program::Printed { name, by, package } => {
             let output = Command::new(by[0]).args(&by[1..]).output().map_err(|_| missing(&setting, name, package))?;
@@ -58,6 +61,18 @@ pub(crate) fn bind(setting: Setting, workshop: &Workshop) -> Result<Bound> {
     let trivial = workshop.path("trivial").display().to_string();
     let arguments = setting.arguments.iter().map(|argument| argument.replace("{trivial}", &trivial)).collect();
     Ok(Bound { setting, program, arguments })
+}
+
+impl Bound {
+    /// The program of this setting for a column; `None` where the column has none.
+    fn program(&self, allocator: &Allocator) -> Option<PathBuf> {
+        if self.setting.is_rust() { allocator.rust_program.clone() } else { Some(self.program.clone()) }
+    }
+
+    /// Whether a column can be measured on this setting: an allocator that is a library alone has no Rust program.
+    pub(crate) fn applies_to(&self, allocator: &Allocator) -> bool {
+        self.program(allocator).is_some()
+    }
 }
 
 fn missing(setting: &Setting, name: &str, package: &str) -> anyhow::Error {
@@ -118,7 +133,7 @@ impl Runner<'_> {
             "no process of {} told whose malloc it was given (a static program?), so it cannot be compared",
             bound.setting.name
         );
-        let expected = self.expected(allocator);
+        let expected = self.expected(bound, allocator);
         for (object, program) in told.lines().filter_map(|line| line.split_once('\t')) {
             ensure!(
                 same_file(Path::new(object), &expected),
@@ -151,13 +166,20 @@ impl Runner<'_> {
         })
     }
 
-    fn expected(&self, allocator: &Allocator) -> PathBuf {
-        allocator.preload.clone().unwrap_or_else(|| self.libc.to_path_buf())
+    /// The object that `malloc` must come from. A Rust program calls its global allocator by other names and has libc's.
+    fn expected(&self, bound: &Bound, allocator: &Allocator) -> PathBuf {
+        let preload = allocator.preload.clone().filter(|_| !bound.setting.is_rust());
+        preload.unwrap_or_else(|| self.libc.to_path_buf())
     }
 
     /// Judges a measured run: by what the program says of itself, else by what it had mapped.
     fn malloc_in_force(&self, bound: &Bound, allocator: &Allocator, report: &Report, output: &str) -> Result<PathBuf> {
-        let expected = self.expected(allocator);
+        if bound.setting.is_rust() {
+            let told = printed(output, "allocator").unwrap_or("none");
+            ensure!(told == allocator.name, "the program's global allocator was {told}, not {}", allocator.name);
+            return bound.program(allocator).context("the column has no Rust program");
+        }
+        let expected = self.expected(bound, allocator);
         if let Some(object) = printed(output, "malloc").filter(|_| bound.setting.figure.is_reported()) {
             ensure!(
                 same_file(Path::new(object), &expected),
@@ -189,7 +211,9 @@ impl Runner<'_> {
         if setting.pinning == Pinning::OneCpu {
             command.args(["-c", &self.cpu.to_string()]);
         }
-        let mut preload: Vec<String> = allocator.preload.iter().map(|path| path.display().to_string()).collect();
+        let program = bound.program(allocator).context("the column has no Rust program")?;
+        let preload = allocator.preload.iter().filter(|_| !setting.is_rust());
+        let mut preload: Vec<String> = preload.map(|path| path.display().to_string()).collect();
         if preload.is_empty() && setting.own_malloc {
             preload.push(self.libc.display().to_string());
         }
@@ -200,7 +224,7 @@ impl Runner<'_> {
         if !preload.is_empty() {
             command.args(["-p", &preload.join(" ")]);
         }
-        command.arg("--").arg(&bound.program).args(&bound.arguments);
+        command.arg("--").arg(&program).args(&bound.arguments);
         self.set_environment(&mut command, setting);
         let driver = setting.driver.map(|script| self.start_driver(script, setting)).transpose()?;
         let output = command.output().context("the launcher could not be run")?;
@@ -224,7 +248,7 @@ impl Runner<'_> {
 
     fn set_environment(&self, command: &mut Command, setting: &Setting) {
         command.current_dir(self.workshop.inputs()).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.stdout(if setting.figure.is_reported() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(if setting.is_heard() { Stdio::piped() } else { Stdio::null() });
         // Settings of the user's own must not reach only some of the columns.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();

@@ -46,11 +46,12 @@ impl Cell {
 
 /// Runs everything. Cells come setting by setting, in the order of the allocators.
 pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], rounds: usize) -> Vec<Cell> {
-    let mut progress = Progress::start(settings.len() * allocators.len() * (rounds + 1));
+    let cells = settings.iter().flat_map(|bound| allocators.iter().filter(|allocator| bound.applies_to(allocator)));
+    let mut progress = Progress::start(cells.count() * (rounds + 1));
     let mut cells = Vec::new();
     for (number, bound) in settings.iter().enumerate() {
         let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
-        for (cell, allocator) in row.iter_mut().zip(allocators) {
+        for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(_, allocator)| bound.applies_to(allocator)) {
             progress.show(bound.setting.name, &allocator.name);
             cell.failure = runner.warm_up(bound, allocator).err().map(|error| format!("{error:#}"));
         }
@@ -58,6 +59,9 @@ pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocat
             // The start rotates, so that no allocator is always the one after the same neighbour.
             for step in 0..allocators.len() {
                 let column = (number + round + step) % allocators.len();
+                if !bound.applies_to(&allocators[column]) {
+                    continue;
+                }
                 progress.show(bound.setting.name, &allocators[column].name);
                 measure_into(&mut row[column], runner, bound, &allocators[column]);
             }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("launch.c", include_str!("../c/launch.c")),
     ("which.c", include_str!("../c/which.c")),
     ("trivial.c", include_str!("../c/trivial.c")),
@@ -16,6 +16,7 @@ const SOURCES: [(&str, &str); 8] = [
     ("single.c", include_str!("../c/single.c")),
     ("threads.c", include_str!("../c/threads.c")),
     ("giveback.c", include_str!("../c/giveback.c")),
+    ("latency.c", include_str!("../c/latency.c")),
 ];
 
 /// Everything that runs need, in a temporary directory that ends with this value.
@@ -41,6 +42,7 @@ impl Workshop {
         workshop.compile("trivial", &["-fno-builtin"], &["trivial.c"])?;
         workshop.compile("brkmap-micro", &["-fno-builtin", "-pthread"], &["micro.c", "single.c", "threads.c"])?;
         workshop.compile("giveback", &["-fno-builtin", "-pthread"], &["giveback.c"])?;
+        workshop.compile("latency", &["-fno-builtin", "-pthread"], &["latency.c"])?;
         inputs::generate(&workshop.inputs())?;
         Ok(workshop)
     }

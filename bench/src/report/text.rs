@@ -99,7 +99,7 @@ fn heading(comparison: &Comparison) -> String {
     for allocator in comparison.allocators {
         let file = allocator.preload.as_ref().and_then(|path| path.file_name());
         let file = file.map_or("not preloaded".into(), |name| name.to_string_lossy());
-        _ = writeln!(text, "  {:<12} {} ({file})", allocator.name, allocator.version);
+        _ = writeln!(text, "  {:<14} {} ({file})", allocator.name, allocator.version);
     }
     text.push_str("The malloc in force was checked in every process of the warm-up run and in every measured run.\n");
     text
@@ -165,7 +165,7 @@ fn row(setting: &Setting, cells: &[Cell], quantity: Quantity) -> Vec<String> {
     let mut row = vec![setting.name.to_string()];
     for (number, cell) in cells.iter().enumerate() {
         let Some(summary) = quantity.of(setting, cell) else {
-            row.extend(["failed".into(), "".into()]);
+            row.extend([if cell.failure.is_some() { "failed" } else { "-" }.into(), "".into()]);
             continue;
         };
         row.push(quantity.show(setting, summary.median));
