@@ -58,6 +58,9 @@ struct Options {
     /// Seconds after which a run is ended and has failed
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
+    /// Also count the instructions of one run of each cell under callgrind: of settings with a fixed piece of work
+    #[arg(long)]
+    instructions: bool,
     /// List the settings and end
     #[arg(long)]
     list: bool,
@@ -93,6 +96,10 @@ fn bench(options: &Options) -> Result<bool> {
         "--svg: no setting of this set is followed over time; use the set giveback"
     );
     ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
+    ensure!(
+        !options.instructions || measure::on_path("valgrind").is_some(),
+        "--instructions: valgrind is not installed; install it with `apt-get install valgrind`"
+    );
     let needs = rivals::Needs {
         library: settings.iter().any(|setting| !setting.is_rust()),
         program: settings.iter().any(|setting| setting.is_rust()),
@@ -117,7 +124,8 @@ fn bench(options: &Options) -> Result<bool> {
 
     let runner =
         measure::Runner { workshop: &workshop, cpu, timeout_seconds: options.timeout, others: &others, libc: &libc };
-    let cells = suite::compare(&runner, &bound, &allocators, options.runs);
+    let counting = if options.instructions { suite::Counting::Instructions } else { suite::Counting::Nothing };
+    let cells = suite::compare(&runner, &bound, &allocators, options.runs, counting);
     let settings: Vec<_> = bound.iter().map(|bound| bound.setting).collect();
     let comparison = Comparison {
         machine,

@@ -79,7 +79,7 @@ fn missing(setting: &Setting, name: &str, package: &str) -> anyhow::Error {
     anyhow!("{}: {name} is not installed; install it with `apt-get install {package}`", setting.name)
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
@@ -96,6 +96,20 @@ pub(crate) struct Runner<'a> {
     /// The C library.
     pub libc: &'a Path,
 }
+
+/// What a run has beside the program.
+enum Watch<'a> {
+    /// Nothing: it is measured.
+    Nothing,
+    /// The library through which every process tells whose malloc it was given, into this file.
+    Which(&'a Path),
+    /// Callgrind, its counts in this directory, and the seconds after which it is ended.
+    Callgrind(&'a Path, u32),
+}
+
+/// How much longer than a measured run one under callgrind may take. (smalloc spins there for ever: it needs more address
+/// space than valgrind has.)
+const CALLGRIND_PATIENCE: f64 = 150.0;
 
 /// The launcher's report, parsed.
 struct Report {
@@ -126,7 +140,7 @@ impl Runner<'_> {
     pub(crate) fn warm_up(&self, bound: &Bound, allocator: &Allocator) -> Result<()> {
         let answers = self.workshop.path("which.answers");
         _ = fs::remove_file(&answers);
-        self.launch(bound, allocator, Some(&answers))?;
+        self.launch(bound, allocator, &Watch::Which(&answers))?;
         let told = fs::read_to_string(&answers).unwrap_or_default();
         ensure!(
             !told.is_empty(),
@@ -147,7 +161,7 @@ impl Runner<'_> {
 
     /// A measured run.
     pub(crate) fn run(&self, bound: &Bound, allocator: &Allocator) -> Result<Run> {
-        let (report, output) = self.launch(bound, allocator, None)?;
+        let (report, output) = self.launch(bound, allocator, &Watch::Nothing)?;
         let cpu_seconds = (report.number("user_us")? + report.number("system_us")?) / 1e6;
         let value = match bound.setting.figure {
             Figure::Cpu => cpu_seconds,
@@ -164,6 +178,23 @@ impl Runner<'_> {
             curve: Curve::parse(&output),
             malloc: self.malloc_in_force(bound, allocator, &report, &output)?,
         })
+    }
+
+    /// One run under callgrind: the instructions of all its processes. `usual` is how long a run takes, in seconds.
+    pub(crate) fn count(&self, bound: &Bound, allocator: &Allocator, usual: f64) -> Result<u64> {
+        let directory = self.workshop.path("callgrind");
+        _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).with_context(|| format!("{} could not be made", directory.display()))?;
+        let patience = 60 + (usual * CALLGRIND_PATIENCE) as u32;
+        let (report, output) = self.launch(bound, allocator, &Watch::Callgrind(&directory, patience))?;
+        self.malloc_in_force(bound, allocator, &report, &output)?;
+        let mut sum = 0;
+        for entry in fs::read_dir(&directory)?.flatten() {
+            // A process that only replaced itself by another leaves an empty file.
+            sum += callgrind_total(&fs::read_to_string(entry.path())?).unwrap_or(0);
+        }
+        ensure!(sum > 0, "callgrind counted nothing");
+        Ok(sum)
     }
 
     /// The object that `malloc` must come from. A Rust program calls its global allocator by other names and has libc's.
@@ -203,11 +234,12 @@ impl Runner<'_> {
         Ok(expected)
     }
 
-    fn launch(&self, bound: &Bound, allocator: &Allocator, answers: Option<&Path>) -> Result<(Report, String)> {
+    fn launch(&self, bound: &Bound, allocator: &Allocator, watch: &Watch) -> Result<(Report, String)> {
         let setting = &bound.setting;
         let report_path = self.workshop.path("launch.report");
         let mut command = Command::new(self.workshop.path("launch"));
-        command.arg("-o").arg(&report_path).args(["-t", &self.timeout_seconds.to_string()]);
+        let seconds = if let Watch::Callgrind(_, patience) = watch { *patience } else { self.timeout_seconds };
+        command.arg("-o").arg(&report_path).args(["-t", &seconds.to_string()]);
         if setting.pinning == Pinning::OneCpu {
             command.args(["-c", &self.cpu.to_string()]);
         }
@@ -217,14 +249,19 @@ impl Runner<'_> {
         if preload.is_empty() && setting.own_malloc {
             preload.push(self.libc.display().to_string());
         }
-        if let Some(answers) = answers {
+        if let Watch::Which(answers) = watch {
             preload.push(self.workshop.path("which.so").display().to_string());
             command.env("ALLOCATOR_WHICH", answers);
         }
         if !preload.is_empty() {
             command.args(["-p", &preload.join(" ")]);
         }
-        command.arg("--").arg(&program).args(&bound.arguments);
+        command.arg("--");
+        if let Watch::Callgrind(directory, _) = watch {
+            command.args(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes"]);
+            command.arg(format!("--callgrind-out-file={}/%p", directory.display()));
+        }
+        command.arg(&program).args(&bound.arguments);
         self.set_environment(&mut command, setting);
         let driver = setting.driver.map(|script| self.start_driver(script, setting)).transpose()?;
         let output = command.output().context("the launcher could not be run")?;
@@ -239,7 +276,7 @@ impl Runner<'_> {
         let report = Report::parse(&text);
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the launcher failed: {}", complaint.trim());
-        ensure!(report.number("timeout")? == 0.0, "it was ended after {} s (see --timeout)", self.timeout_seconds);
+        ensure!(report.number("timeout")? == 0.0, "it was ended after {seconds} s (see --timeout)");
         let status = report.number("status")?;
         let last_line = complaint.trim().lines().last().unwrap_or("nothing on stderr");
         ensure!(status == 0.0, "it ended with status {status}: {last_line}");
@@ -275,6 +312,11 @@ impl Runner<'_> {
     }
 }
 
+/// The total of a file that callgrind wrote.
+fn callgrind_total(text: &str) -> Option<u64> {
+    printed(text, "totals:").or_else(|| printed(text, "summary:"))?.trim().parse().ok()
+}
+
 /// The rest of the line that begins with a key.
 fn printed<'a>(output: &'a str, key: &str) -> Option<&'a str> {
     output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
@@ -290,6 +332,13 @@ mod tests {
         assert_eq!(report.number("user_us").unwrap(), 1500.0);
         assert_eq!(report.mapped, [Path::new("/lib/libc.so.6"), Path::new("12")]);
         assert!(report.number("wall_us").unwrap_err().to_string().contains("wall_us"));
+    }
+
+    #[test]
+    fn the_total_of_a_process_is_read() {
+        assert_eq!(callgrind_total("events: Ir\nsummary: 12\n\ntotals: 12\n"), Some(12));
+        assert_eq!(callgrind_total("events: Ir\nsummary: 7\n"), Some(7));
+        assert_eq!(callgrind_total("events: Ir\n"), None);
     }
 
     #[test]

@@ -187,6 +187,12 @@ impl Setting {
         matches!(self.program, Program::Rust)
     }
 
+    /// Whether the instructions of a run say something: it does a fixed piece of work, and does it alone.
+    pub(crate) fn is_countable(&self) -> bool {
+        let by_the_clock = matches!(self.kind, Kind::Start | Kind::GiveBack | Kind::Fork | Kind::Latency);
+        !by_the_clock && self.driver.is_none()
+    }
+
     /// Whether what the program prints is read.
     pub(crate) fn is_heard(&self) -> bool {
         self.figure.is_reported() || self.is_rust()

@@ -19,6 +19,21 @@ pub(crate) struct Cell {
     pub runs: Vec<Run>,
     /// Why there are no more runs, where a run failed.
     pub failure: Option<String>,
+    /// Instructions of one run under callgrind, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+    /// Why there are none, where they could not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_counted: Option<String>,
+}
+
+/// Whether instructions are counted too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// One run more for each cell, under callgrind.
+    Instructions,
+    /// No.
+    Nothing,
 }
 
 impl Cell {
@@ -45,9 +60,16 @@ impl Cell {
 }
 
 /// Runs everything. Cells come setting by setting, in the order of the allocators.
-pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], rounds: usize) -> Vec<Cell> {
+pub(crate) fn compare(
+    runner: &Runner,
+    settings: &[Bound],
+    allocators: &[Allocator],
+    rounds: usize,
+    counting: Counting,
+) -> Vec<Cell> {
     let cells = settings.iter().flat_map(|bound| allocators.iter().filter(|allocator| bound.applies_to(allocator)));
-    let mut progress = Progress::start(cells.count() * (rounds + 1));
+    let each = rounds + 1 + usize::from(counting == Counting::Instructions);
+    let mut progress = Progress::start(cells.count() * each);
     let mut cells = Vec::new();
     for (number, bound) in settings.iter().enumerate() {
         let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
@@ -66,6 +88,16 @@ pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocat
                 measure_into(&mut row[column], runner, bound, &allocators[column]);
             }
         }
+        if counting == Counting::Instructions && bound.setting.is_countable() {
+            for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
+                progress.show(bound.setting.name, &format!("{} under callgrind", allocator.name));
+                let usual = cell.summary(|run| run.wall_seconds).map_or(1.0, |summary| summary.max);
+                match runner.count(bound, allocator, usual) {
+                    Ok(count) => cell.instructions = Some(count),
+                    Err(error) => cell.not_counted = Some(format!("{error:#}")),
+                }
+            }
+        }
         cells.append(&mut row);
     }
     progress.end();
@@ -73,7 +105,14 @@ pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocat
 }
 
 fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
-    Cell { setting: bound.setting.name, allocator: allocator.name.clone(), runs: Vec::new(), failure: None }
+    Cell {
+        setting: bound.setting.name,
+        allocator: allocator.name.clone(),
+        runs: Vec::new(),
+        failure: None,
+        instructions: None,
+        not_counted: None,
+    }
 }
 
 fn measure_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
@@ -106,7 +145,7 @@ impl Progress {
             return;
         }
         let elapsed = self.began.elapsed().as_secs();
-        let left = elapsed * (self.total - self.done) as u64 / self.done as u64;
+        let left = elapsed * self.total.saturating_sub(self.done) as u64 / self.done as u64;
         _ = write!(
             std::io::stderr(),
             "\r\x1b[K[{}/{}] {setting} on {allocator}: {elapsed} s so far, about {left} s left",

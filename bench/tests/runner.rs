@@ -156,3 +156,17 @@ fn percentiles_of_single_calls_rise() {
     // A call takes some nanoseconds, and one in a hundred of glibc's goes through its bins.
     assert!(p50 > 1.0 && p50 < 1000.0 && p99 > 2.0 * p50 && most > p99, "{shown}");
 }
+
+#[test]
+fn instructions_are_counted_for_fixed_work_and_repeat() {
+    let count = |arguments: &[&str]| -> f64 {
+        let output = bench(&[arguments, &["--with", "glibc", "-n", "1", "--instructions"]].concat());
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+        let (_, table) = shown.split_once("Instructions of one run").expect("the table");
+        let line = table.lines().find(|line| line.starts_with(arguments[2])).expect("a row");
+        line.split_whitespace().nth(1).expect("a column").parse().expect("a number")
+    };
+    let (first, second) = (count(&["micro", "--filter", "calloc-64k"]), count(&["micro", "--filter", "calloc-64k"]));
+    assert!(first > 1.0 && (first - second).abs() <= first * 0.01, "{first} and {second}");
+}

@@ -72,7 +72,14 @@ pub(crate) fn render(comparison: &Comparison) -> String {
     if comparison.settings.iter().any(|setting| setting.kind == Kind::GiveBack) {
         _ = write!(text, "\nResident over the start, MiB (median of the runs)\n{}\n", over_time(comparison));
     }
+    if comparison.cells.iter().any(|cell| cell.instructions.is_some()) {
+        let title = "Instructions of one run under callgrind, in millions (ratio to the first column)";
+        _ = write!(text, "\n{title}\n{}\n", instructions(comparison));
+    }
     for cell in comparison.cells {
+        if let Some(reason) = &cell.not_counted {
+            _ = writeln!(text, "not counted: {} on {}: {reason}", cell.setting, cell.allocator);
+        }
         if let Some(failure) = &cell.failure {
             _ = writeln!(text, "failed: {} on {}: {failure}", cell.setting, cell.allocator);
         }
@@ -157,6 +164,30 @@ fn over_time(comparison: &Comparison) -> Table {
         add("malloc_trim(0)", &|curve| curve.trimmed_mib);
     }
     align(&mut table, 2);
+    table
+}
+
+/// The instruction counts. They hardly differ from run to run, so there is no spread.
+fn instructions(comparison: &Comparison) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let names = comparison.allocators.iter().flat_map(|allocator| [allocator.name.clone(), "".into()]);
+    table.set_header(std::iter::once("".to_string()).chain(names));
+    for (number, setting) in comparison.settings.iter().enumerate() {
+        let cells = comparison.row(number);
+        if cells.iter().all(|cell| cell.instructions.is_none()) {
+            continue;
+        }
+        let base = cells[0].instructions;
+        let shown = cells.iter().enumerate().flat_map(|(column, cell)| {
+            let count = cell.instructions.map(|count| count as f64);
+            let ratio = count.zip(base.filter(|_| column > 0)).map(|(count, base)| count / base as f64);
+            let figure = count.map_or("-".into(), |count| three_digits(count / 1e6));
+            [figure, ratio.map_or(String::new(), |ratio| format!("{ratio:.3}"))]
+        });
+        table.add_row(std::iter::once(setting.name.to_string()).chain(shown));
+    }
+    align(&mut table, 1);
     table
 }
 
