@@ -14,9 +14,10 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rivals")
 }
 
-/// Where all that is built of rivals lies.
+/// Where all that is built of rivals lies; absolute, since cargo runs elsewhere.
 pub(crate) fn directory() -> PathBuf {
-    crate::allocator::target_directory().join("rivals")
+    let directory = crate::allocator::target_directory().join("rivals");
+    std::path::absolute(&directory).unwrap_or(directory)
 }
 
 /// What a build made, in cargo's messages.
