@@ -103,13 +103,15 @@ enum Watch<'a> {
     Nothing,
     /// The library through which every process tells whose malloc it was given, into this file.
     Which(&'a Path),
-    /// Callgrind, its counts in this directory, and the seconds after which it is ended.
+    /// Callgrind, its counts in this directory, and the seconds of CPU time that it may take.
     Callgrind(&'a Path, u32),
 }
 
-/// How much longer than a measured run one under callgrind may take. (smalloc spins there for ever: it needs more address
-/// space than valgrind has.)
+/// How much more CPU time than a measured run one under callgrind may take; the wall clock says little on a busy machine.
+/// (smalloc spins there for ever: it needs more address space than valgrind has.)
 const CALLGRIND_PATIENCE: f64 = 150.0;
+/// Against one that waits for ever.
+const CALLGRIND_TIMEOUT_SECONDS: u32 = 3600;
 
 /// The launcher's report, parsed.
 struct Report {
@@ -180,12 +182,12 @@ impl Runner<'_> {
         })
     }
 
-    /// One run under callgrind: the instructions of all its processes. `usual` is how long a run takes, in seconds.
+    /// One run under callgrind: the instructions of all its processes. `usual` is the CPU time of a run, in seconds.
     pub(crate) fn count(&self, bound: &Bound, allocator: &Allocator, usual: f64) -> Result<u64> {
         let directory = self.workshop.path("callgrind");
         _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).with_context(|| format!("{} could not be made", directory.display()))?;
-        let patience = 60 + (usual * CALLGRIND_PATIENCE) as u32;
+        let patience = 20 + (usual * CALLGRIND_PATIENCE) as u32;
         let (report, output) = self.launch(bound, allocator, &Watch::Callgrind(&directory, patience))?;
         self.malloc_in_force(bound, allocator, &report, &output)?;
         let mut sum = 0;
@@ -238,7 +240,8 @@ impl Runner<'_> {
         let setting = &bound.setting;
         let report_path = self.workshop.path("launch.report");
         let mut command = Command::new(self.workshop.path("launch"));
-        let seconds = if let Watch::Callgrind(_, patience) = watch { *patience } else { self.timeout_seconds };
+        let counted = matches!(watch, Watch::Callgrind(..));
+        let seconds = if counted { CALLGRIND_TIMEOUT_SECONDS } else { self.timeout_seconds };
         command.arg("-o").arg(&report_path).args(["-t", &seconds.to_string()]);
         if setting.pinning == Pinning::OneCpu {
             command.args(["-c", &self.cpu.to_string()]);
@@ -257,8 +260,15 @@ impl Runner<'_> {
             command.args(["-p", &preload.join(" ")]);
         }
         command.arg("--");
-        if let Watch::Callgrind(directory, _) = watch {
-            command.args(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes"]);
+        if let Watch::Callgrind(directory, patience) = watch {
+            command.args([
+                "prlimit",
+                &format!("--cpu={patience}"),
+                "valgrind",
+                "-q",
+                "--tool=callgrind",
+                "--trace-children=yes",
+            ]);
             command.arg(format!("--callgrind-out-file={}/%p", directory.display()));
         }
         command.arg(&program).args(&bound.arguments);

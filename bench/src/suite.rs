@@ -91,7 +91,7 @@ pub(crate) fn compare(
         if counting == Counting::Instructions && bound.setting.is_countable() {
             for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
                 progress.show(bound.setting.name, &format!("{} under callgrind", allocator.name));
-                let usual = cell.summary(|run| run.wall_seconds).map_or(1.0, |summary| summary.max);
+                let usual = cell.summary(|run| run.cpu_seconds).map_or(1.0, |summary| summary.max);
                 match runner.count(bound, allocator, usual) {
                     Ok(count) => cell.instructions = Some(count),
                     Err(error) => cell.not_counted = Some(format!("{error:#}")),
