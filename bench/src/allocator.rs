@@ -2,20 +2,20 @@
 
 use crate::rivals::{self, Needs};
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One malloc to compare.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Allocator {
     /// Its column's name.
     pub name: String,
     /// The library that is preloaded; `None` is the malloc that the program has anyway.
     pub preload: Option<PathBuf>,
     /// The Rust program that has it as its global allocator, where there is one and settings ask for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rust_program: Option<PathBuf>,
     /// What it is: package and version, or the size of the file.
     pub version: String,

@@ -3,15 +3,16 @@
 use crate::allocator::Allocator;
 use crate::curve::Curve;
 use crate::setting::{Figure, Pinning, Program, Setting};
+use crate::system_calls::SystemCalls;
 use crate::workshop::{Workshop, same_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// What one run cost.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The setting's figure, in its unit.
     pub value: f64,
@@ -24,7 +25,7 @@ pub(crate) struct Run {
     /// Minor faults.
     pub minor_faults: u64,
     /// Resident size over time, where the program printed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Curve>,
     /// The object whose malloc served the process.
     pub malloc: PathBuf,
@@ -79,6 +80,7 @@ fn missing(setting: &Setting, name: &str, package: &str) -> anyhow::Error {
     anyhow!("{}: {name} is not installed; install it with `apt-get install {package}`", setting.name)
 }
 
+/// The first program of this name on `PATH`.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
@@ -97,14 +99,17 @@ pub(crate) struct Runner<'a> {
     pub libc: &'a Path,
 }
 
-/// What a run has beside the program.
-enum Watch<'a> {
-    /// Nothing: it is measured.
-    Nothing,
-    /// The library through which every process tells whose malloc it was given, into this file.
-    Which(&'a Path),
-    /// Callgrind, its counts in this directory, and the seconds of CPU time that it may take.
-    Callgrind(&'a Path, u32),
+/// What a run is for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// To be measured.
+    Measure,
+    /// Every process tells in this file whose malloc it was given.
+    AskWhose(&'a Path),
+    /// strace counts the system calls and writes them to this file.
+    CountCalls(&'a Path),
+    /// Callgrind counts the instructions, in this directory, and may take so many seconds of CPU time.
+    CountInstructions(&'a Path, u32),
 }
 
 /// How much more CPU time than a measured run one under callgrind may take; the wall clock says little on a busy machine.
@@ -142,7 +147,7 @@ impl Runner<'_> {
     pub(crate) fn warm_up(&self, bound: &Bound, allocator: &Allocator) -> Result<()> {
         let answers = self.workshop.path("which.answers");
         _ = fs::remove_file(&answers);
-        self.launch(bound, allocator, &Watch::Which(&answers))?;
+        self.launch(bound, allocator, Purpose::AskWhose(&answers))?;
         let told = fs::read_to_string(&answers).unwrap_or_default();
         ensure!(
             !told.is_empty(),
@@ -163,7 +168,7 @@ impl Runner<'_> {
 
     /// A measured run.
     pub(crate) fn run(&self, bound: &Bound, allocator: &Allocator) -> Result<Run> {
-        let (report, output) = self.launch(bound, allocator, &Watch::Nothing)?;
+        let (report, output) = self.launch(bound, allocator, Purpose::Measure)?;
         let cpu_seconds = (report.number("user_us")? + report.number("system_us")?) / 1e6;
         let value = match bound.setting.figure {
             Figure::Cpu => cpu_seconds,
@@ -183,12 +188,12 @@ impl Runner<'_> {
     }
 
     /// One run under callgrind: the instructions of all its processes. `usual` is the CPU time of a run, in seconds.
-    pub(crate) fn count(&self, bound: &Bound, allocator: &Allocator, usual: f64) -> Result<u64> {
+    pub(crate) fn count_instructions(&self, bound: &Bound, allocator: &Allocator, usual: f64) -> Result<u64> {
         let directory = self.workshop.path("callgrind");
         _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).with_context(|| format!("{} could not be made", directory.display()))?;
         let patience = 20 + (usual * CALLGRIND_PATIENCE) as u32;
-        let (report, output) = self.launch(bound, allocator, &Watch::Callgrind(&directory, patience))?;
+        let (report, output) = self.launch(bound, allocator, Purpose::CountInstructions(&directory, patience))?;
         self.malloc_in_force(bound, allocator, &report, &output)?;
         let mut sum = 0;
         for entry in fs::read_dir(&directory)?.flatten() {
@@ -197,6 +202,14 @@ impl Runner<'_> {
         }
         ensure!(sum > 0, "callgrind counted nothing");
         Ok(sum)
+    }
+
+    /// A run under strace, which is not measured.
+    pub(crate) fn count_calls(&self, bound: &Bound, allocator: &Allocator) -> Result<SystemCalls> {
+        let table = self.workshop.path("strace.table");
+        _ = fs::remove_file(&table);
+        self.launch(bound, allocator, Purpose::CountCalls(&table))?;
+        SystemCalls::read(&table)
     }
 
     /// The object that `malloc` must come from. A Rust program calls its global allocator by other names and has libc's.
@@ -236,11 +249,11 @@ impl Runner<'_> {
         Ok(expected)
     }
 
-    fn launch(&self, bound: &Bound, allocator: &Allocator, watch: &Watch) -> Result<(Report, String)> {
+    fn launch(&self, bound: &Bound, allocator: &Allocator, purpose: Purpose) -> Result<(Report, String)> {
         let setting = &bound.setting;
         let report_path = self.workshop.path("launch.report");
         let mut command = Command::new(self.workshop.path("launch"));
-        let counted = matches!(watch, Watch::Callgrind(..));
+        let counted = matches!(purpose, Purpose::CountInstructions(..));
         let seconds = if counted { CALLGRIND_TIMEOUT_SECONDS } else { self.timeout_seconds };
         command.arg("-o").arg(&report_path).args(["-t", &seconds.to_string()]);
         if setting.pinning == Pinning::OneCpu {
@@ -252,23 +265,26 @@ impl Runner<'_> {
         if preload.is_empty() && setting.own_malloc {
             preload.push(self.libc.display().to_string());
         }
-        if let Watch::Which(answers) = watch {
+        if let Purpose::AskWhose(answers) = purpose {
             preload.push(self.workshop.path("which.so").display().to_string());
             command.env("ALLOCATOR_WHICH", answers);
         }
-        if !preload.is_empty() {
-            command.args(["-p", &preload.join(" ")]);
+        let preload = preload.join(" ");
+        if let Purpose::CountCalls(table) = purpose {
+            command.args(["--", "strace", "-f", "-c", "-o"]).arg(table);
+            if !preload.is_empty() {
+                // For what is traced alone, not for strace itself.
+                command.args(["-E", &format!("LD_PRELOAD={preload}")]);
+            }
+        } else {
+            if !preload.is_empty() {
+                command.args(["-p", &preload]);
+            }
+            command.arg("--");
         }
-        command.arg("--");
-        if let Watch::Callgrind(directory, patience) = watch {
-            command.args([
-                "prlimit",
-                &format!("--cpu={patience}"),
-                "valgrind",
-                "-q",
-                "--tool=callgrind",
-                "--trace-children=yes",
-            ]);
+        if let Purpose::CountInstructions(directory, patience) = purpose {
+            command.args(["prlimit", &format!("--cpu={patience}")]);
+            command.args(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes"]);
             command.arg(format!("--callgrind-out-file={}/%p", directory.display()));
         }
         command.arg(&program).args(&bound.arguments);

@@ -4,42 +4,42 @@ use crate::allocator::Allocator;
 use crate::curve::Curve;
 use crate::measure::{Bound, Run, Runner};
 use crate::stats::{Summary, summarise};
-use serde::Serialize;
+use crate::system_calls::SystemCalls;
+use serde::{Deserialize, Serialize};
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 /// The runs of one setting on one allocator.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
     /// The setting's name.
-    pub setting: &'static str,
+    pub setting: String,
     /// The allocator's name.
     pub allocator: String,
     /// The measured runs.
     pub runs: Vec<Run>,
     /// Why there are no more runs, where a run failed.
     pub failure: Option<String>,
-    /// Instructions of one run under callgrind, where they were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The system calls of a run apart, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_calls: Option<SystemCalls>,
+    /// Instructions of a run apart under callgrind, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<u64>,
     /// Why there are none, where they could not be counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_counted: Option<String>,
-}
-
-/// Whether instructions are counted too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counting {
-    /// One run more for each cell, under callgrind.
-    Instructions,
-    /// No.
-    Nothing,
 }
 
 impl Cell {
     /// The setting's figure.
     pub(crate) fn value(&self) -> Option<Summary> {
         self.summary(|run| run.value)
+    }
+
+    /// What stands in a table where the cell has no figure.
+    pub(crate) fn absent(&self) -> &'static str {
+        if self.failure.is_some() { "failed" } else { "-" }
     }
 
     /// Peak RSS in bytes.
@@ -60,16 +60,11 @@ impl Cell {
 }
 
 /// Runs everything. Cells come setting by setting, in the order of the allocators.
-pub(crate) fn compare(
-    runner: &Runner,
-    settings: &[Bound],
-    allocators: &[Allocator],
-    rounds: usize,
-    counting: Counting,
-) -> Vec<Cell> {
+pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], plan: Plan) -> Vec<Cell> {
+    let rounds = plan.rounds;
+    let runs_of_a_cell = rounds + 1 + usize::from(plan.counts_calls) + usize::from(plan.counts_instructions);
     let cells = settings.iter().flat_map(|bound| allocators.iter().filter(|allocator| bound.applies_to(allocator)));
-    let each = rounds + 1 + usize::from(counting == Counting::Instructions);
-    let mut progress = Progress::start(cells.count() * each);
+    let mut progress = Progress::start(cells.count() * runs_of_a_cell);
     let mut cells = Vec::new();
     for (number, bound) in settings.iter().enumerate() {
         let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
@@ -88,14 +83,16 @@ pub(crate) fn compare(
                 measure_into(&mut row[column], runner, bound, &allocators[column]);
             }
         }
-        if counting == Counting::Instructions && bound.setting.is_countable() {
+        if plan.counts_calls {
+            for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
+                progress.show(bound.setting.name, &allocator.name);
+                count_calls_into(cell, runner, bound, allocator);
+            }
+        }
+        if plan.counts_instructions && bound.setting.is_countable() {
             for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
                 progress.show(bound.setting.name, &format!("{} under callgrind", allocator.name));
-                let usual = cell.summary(|run| run.cpu_seconds).map_or(1.0, |summary| summary.max);
-                match runner.count(bound, allocator, usual) {
-                    Ok(count) => cell.instructions = Some(count),
-                    Err(error) => cell.not_counted = Some(format!("{error:#}")),
-                }
+                count_instructions_into(cell, runner, bound, allocator);
             }
         }
         cells.append(&mut row);
@@ -104,12 +101,43 @@ pub(crate) fn compare(
     cells
 }
 
+/// How often a cell is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Measured runs.
+    pub rounds: usize,
+    /// One more run under strace.
+    pub counts_calls: bool,
+    /// One more run under callgrind.
+    pub counts_instructions: bool,
+}
+
+fn count_calls_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
+    if cell.failure.is_some() {
+        return;
+    }
+    match runner.count_calls(bound, allocator) {
+        Ok(calls) => cell.system_calls = Some(calls),
+        Err(error) => cell.failure = Some(format!("under strace: {error:#}")),
+    }
+}
+
+fn count_instructions_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
+    let usual = cell.summary(|run| run.cpu_seconds).map_or(1.0, |summary| summary.max);
+    match runner.count_instructions(bound, allocator, usual) {
+        Ok(count) => cell.instructions = Some(count),
+        // The cell's figures hold: some allocators cannot live under valgrind.
+        Err(error) => cell.not_counted = Some(format!("{error:#}")),
+    }
+}
+
 fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
     Cell {
-        setting: bound.setting.name,
+        setting: bound.setting.name.to_string(),
         allocator: allocator.name.clone(),
         runs: Vec::new(),
         failure: None,
+        system_calls: None,
         instructions: None,
         not_counted: None,
     }
