@@ -1,5 +1,6 @@
 //! The columns: which malloc, from which file, in which version.
 
+use crate::rivals::{self, Needs};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -13,52 +14,127 @@ pub(crate) struct Allocator {
     pub name: String,
     /// The library that is preloaded; `None` is the malloc that the program has anyway.
     pub preload: Option<PathBuf>,
+    /// The Rust program that has it as its global allocator, where there is one and settings ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rust_program: Option<PathBuf>,
     /// What it is: package and version, or the size of the file.
     pub version: String,
 }
 
 /// A rival that packages provide.
-struct Rival {
+struct Packaged {
     name: &'static str,
     sonames: &'static [&'static str],
     package: &'static str,
 }
 
-const RIVALS: [Rival; 3] = [
-    Rival { name: "jemalloc", sonames: &["libjemalloc.so.2"], package: "libjemalloc2" },
-    Rival {
+const PACKAGED: [Packaged; 3] = [
+    Packaged { name: "jemalloc", sonames: &["libjemalloc.so.2"], package: "libjemalloc2" },
+    Packaged {
         name: "mimalloc",
         sonames: &["libmimalloc.so.3", "libmimalloc.so.2", "libmimalloc.so.2.0"],
         package: "libmimalloc2.0",
     },
-    Rival { name: "tcmalloc", sonames: &["libtcmalloc_minimal.so.4"], package: "libtcmalloc-minimal4" },
+    Packaged { name: "tcmalloc", sonames: &["libtcmalloc_minimal.so.4"], package: "libtcmalloc-minimal4" },
 ];
 
 const DIRECTORIES: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/local/lib", "/usr/lib"];
 
+/// The columns that `--with` names, and what is left out of them.
+#[derive(Default)]
+pub(crate) struct Columns {
+    /// Those that can be measured.
+    pub found: Vec<Allocator>,
+    /// A line each for those that could not be built, or, with `all`, found.
+    pub left_out: Vec<String>,
+    /// Whether one that was asked for by name is left out.
+    pub incomplete: bool,
+}
+
+/// Finds or builds every column. A rival that does not build leaves the others alone; a name that is none is an error.
+pub(crate) fn columns(names: &[String], brkmap_library: Option<&Path>, needs: Needs) -> Result<Columns> {
+    let mut columns = Columns::default();
+    for name in names {
+        if name == "all" {
+            for name in every_name() {
+                match find(name, brkmap_library, needs) {
+                    Ok(allocator) if !columns.has(name) => columns.found.push(allocator),
+                    Ok(_) => {}
+                    Err(error) => columns.leave_out(name, &error),
+                }
+            }
+        } else if rivals::RIVALS.iter().any(|rival| rival.name == name) {
+            match find(name, brkmap_library, needs) {
+                Ok(allocator) => columns.found.push(allocator),
+                Err(error) => {
+                    columns.leave_out(name, &error);
+                    columns.incomplete = true;
+                }
+            }
+        } else {
+            columns.found.push(find(name, brkmap_library, needs)?);
+        }
+    }
+    match columns.found.is_empty() {
+        true => bail!("no allocator is left to measure: {}", columns.left_out.join("; ")),
+        false => Ok(columns),
+    }
+}
+
+impl Columns {
+    fn has(&self, name: &str) -> bool {
+        self.found.iter().any(|allocator| allocator.name == name)
+    }
+
+    fn leave_out(&mut self, name: &str, error: &anyhow::Error) {
+        let line = format!("{name}: {error:#}");
+        eprintln!("left out: {line}");
+        self.left_out.push(line);
+    }
+}
+
+fn every_name() -> impl Iterator<Item = &'static str> {
+    let packaged = PACKAGED.iter().map(|rival| rival.name);
+    ["glibc", "brkmap"].into_iter().chain(packaged).chain(rivals::RIVALS.iter().map(|rival| rival.name))
+}
+
 /// Finds the allocator that `--with` names: `glibc`, `brkmap`, a rival's name, or the path of a library.
-pub(crate) fn find(name: &str, brkmap_library: Option<&Path>) -> Result<Allocator> {
+fn find(name: &str, brkmap_library: Option<&Path>, needs: Needs) -> Result<Allocator> {
+    if let Some(rival) = rivals::RIVALS.iter().find(|rival| rival.name == name) {
+        let built = rival.build(needs)?;
+        // ld.so and /proc show the path with its links followed.
+        let preload = built.library.map(fs::canonicalize).transpose()?;
+        return Ok(Allocator { name: name.into(), preload, rust_program: built.program, version: built.version });
+    }
+    let rust_program = match name {
+        "glibc" | "brkmap" if needs.program => Some(rivals::program(name)?),
+        _ => None,
+    };
     if name == "glibc" {
-        return Ok(Allocator { name: name.into(), preload: None, version: version_of(&libc_path()?) });
+        return Ok(Allocator { name: name.into(), preload: None, rust_program, version: version_of(&libc_path()?) });
+    }
+    if name == "brkmap" && !needs.library {
+        let version = concat!("of this repository, ", env!("CARGO_PKG_VERSION"), ", global allocator").into();
+        return Ok(Allocator { name: name.into(), preload: None, rust_program, version });
     }
     let path = if name == "brkmap" {
         find_brkmap(brkmap_library)?
-    } else if let Some(rival) = RIVALS.iter().find(|rival| rival.name == name) {
-        find_rival(rival)?
+    } else if let Some(rival) = PACKAGED.iter().find(|rival| rival.name == name) {
+        find_packaged(rival)?
     } else if name.contains('/') || name.ends_with(".so") {
         PathBuf::from(name)
     } else {
         bail!(
-            "--with {name}: no such allocator; it takes glibc, brkmap, jemalloc, mimalloc, tcmalloc or the path of a \
-             library (./{name} for one in this directory)"
+            "--with {name}: no such allocator; it takes {}, all, or the path of a library (./{name} for one in this \
+             directory)",
+            every_name().collect::<Vec<_>>().join(", ")
         );
     };
-    // ld.so and /proc show the path with its links followed.
     let path = fs::canonicalize(&path).with_context(|| {
         format!("--with {name}: {} cannot be preloaded; build it or correct the path", path.display())
     })?;
-    Ok(Allocator { name: column_name(name), version: version_of(&path), preload: Some(path) })
+    Ok(Allocator { name: column_name(name), version: version_of(&path), preload: Some(path), rust_program })
 }
 
 /// The C library that a program without preloads has, for programs linked with another malloc.
@@ -101,12 +177,17 @@ fn find_brkmap(given: Option<&Path>) -> Result<PathBuf> {
 }
 
 fn release_directory() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    target.unwrap_or_else(|| root.join("target")).join("release")
+    target_directory().join("release")
 }
 
-fn find_rival(rival: &Rival) -> Result<PathBuf> {
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    target.unwrap_or_else(|| root.join("target"))
+}
+
+fn find_packaged(rival: &Packaged) -> Result<PathBuf> {
     find_file(rival.sonames).ok_or_else(|| {
         anyhow!(
             "--with {}: {} is neither in the linker's cache nor in {}; install it with `apt-get install {}`, or leave \
@@ -189,7 +270,15 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_what_is_accepted() {
-        let error = find("hoard", None).unwrap_err().to_string();
-        assert!(error.contains("hoard") && error.contains("jemalloc"), "{error}");
+        let needs = Needs { library: true, program: false };
+        let error = find("hoard", None, needs).unwrap_err().to_string();
+        assert!(error.contains("hoard") && error.contains("jemalloc") && error.contains("rusty_alloc"), "{error}");
+    }
+
+    #[test]
+    fn no_name_means_two_things() {
+        let names: Vec<_> = every_name().collect();
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
     }
 }

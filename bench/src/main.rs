@@ -11,6 +11,7 @@ mod curve;
 mod inputs;
 mod measure;
 mod report;
+mod rivals;
 mod sets;
 mod setting;
 mod stats;
@@ -32,8 +33,9 @@ struct Options {
     /// Which settings
     #[arg(value_enum, default_value = "short")]
     set: Set,
-    /// Allocators, the first being what the others are divided by: glibc, brkmap, jemalloc, mimalloc, tcmalloc, or the
-    /// path of a library
+    /// Allocators, the first being what the others are divided by: glibc, brkmap; jemalloc, mimalloc, tcmalloc from
+    /// packages; mimalloc2, mimalloc3, jemalloc-crate, snmalloc, rpmalloc, smmalloc, rusty_alloc, built from their crates;
+    /// the path of a library; or all
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "glibc,brkmap")]
     with: Vec<String>,
     /// Measured runs of each cell
@@ -49,7 +51,7 @@ struct Options {
     #[arg(long)]
     syscalls: bool,
     /// Measure nothing: read what --json wrote. Runs of the same allocators on the same machine are joined
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["with", "runs", "filter", "syscalls", "list"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["with", "runs", "filter", "syscalls", "instructions", "list"])]
     from: Vec<PathBuf>,
     /// Also write one page with tables and plots to this file as HTML
     #[arg(long, value_name = "FILE")]
@@ -69,6 +71,9 @@ struct Options {
     /// Seconds after which a run is ended and has failed
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
+    /// Also count the instructions of one run of each cell under callgrind: of settings with a fixed piece of work
+    #[arg(long)]
+    instructions: bool,
     /// List the settings and end
     #[arg(long)]
     list: bool,
@@ -86,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the options say; false where a cell failed.
+/// Does what the options say; false where a cell failed or a column that was asked for could not be built.
 fn bench(options: &Options) -> Result<bool> {
     if options.list {
         for setting in settings(options)? {
@@ -94,17 +99,19 @@ fn bench(options: &Options) -> Result<bool> {
         }
         return Ok(true);
     }
-    let comparisons = if options.from.is_empty() {
-        vec![measure(options)?]
+    let (comparisons, incomplete) = if options.from.is_empty() {
+        let (comparison, incomplete) = measure(options)?;
+        (vec![comparison], incomplete)
     } else {
         let read = options.from.iter().map(|path| report::json::read(path)).collect::<Result<Vec<_>>>()?;
-        report::join::join(read)
+        (report::join::join(read), false)
     };
     for comparison in &comparisons {
         print!("{}", report::text::render(comparison));
     }
     tell(options, &comparisons)?;
-    Ok(comparisons.iter().flat_map(|comparison| &comparison.cells).all(|cell| cell.failure.is_none()))
+    let mut cells = comparisons.iter().flat_map(|comparison| &comparison.cells);
+    Ok(!incomplete && cells.all(|cell| cell.failure.is_none()))
 }
 
 /// The settings of the set and the filter.
@@ -117,8 +124,8 @@ fn settings(options: &Options) -> Result<Vec<setting::Setting>> {
     Ok(settings)
 }
 
-/// Runs the comparison.
-fn measure(options: &Options) -> Result<Comparison> {
+/// Runs the comparison. The second is true where a column that was asked for by name is left out.
+fn measure(options: &Options) -> Result<(Comparison, bool)> {
     let settings = settings(options)?;
     ensure!(
         options.svg.is_none() || settings.iter().any(|setting| setting.kind == setting::Kind::GiveBack),
@@ -126,11 +133,19 @@ fn measure(options: &Options) -> Result<Comparison> {
     );
     ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
     ensure!(
+        !options.instructions || measure::on_path("valgrind").is_some(),
+        "--instructions: valgrind is not installed; install it with `apt-get install valgrind`, or leave --instructions out"
+    );
+    ensure!(
         !options.syscalls || measure::on_path("strace").is_some(),
         "--syscalls: strace is not installed; install it with `apt-get install strace`, or leave --syscalls out"
     );
-    let allocators =
-        options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
+    let needs = rivals::Needs {
+        library: settings.iter().any(|setting| !setting.is_rust()),
+        program: settings.iter().any(|setting| setting.is_rust()),
+    };
+    let allocator::Columns { found: allocators, left_out: mut missing, incomplete } =
+        allocator::columns(&options.with, options.lib.as_deref(), needs)?;
     let (machine, revision) = (Machine::here(), report::revision());
     let workshop = workshop::Workshop::set_up()?;
     let cpu = options.cpu.map_or_else(workshop::last_allowed_cpu, Ok)?;
@@ -138,6 +153,7 @@ fn measure(options: &Options) -> Result<Comparison> {
     let libc = allocator::libc_path()?;
 
     let (mut bound, mut left_out) = (Vec::new(), Vec::new());
+    left_out.append(&mut missing);
     for setting in settings {
         match measure::bind(setting, &workshop) {
             Ok(ready) => bound.push(ready),
@@ -148,9 +164,10 @@ fn measure(options: &Options) -> Result<Comparison> {
 
     let runner =
         measure::Runner { workshop: &workshop, cpu, timeout_seconds: options.timeout, others: &others, libc: &libc };
-    let plan = suite::Plan { rounds: options.runs, counts_calls: options.syscalls };
+    let plan =
+        suite::Plan { rounds: options.runs, counts_calls: options.syscalls, counts_instructions: options.instructions };
     let cells = suite::compare(&runner, &bound, &allocators, plan);
-    Ok(Comparison {
+    let comparison = Comparison {
         schema_version: report::json::SCHEMA_VERSION,
         command: std::env::args().skip(1).fold("brkmap-bench".into(), |line, word| line + " " + &word),
         machine: machine.ended(),
@@ -160,7 +177,8 @@ fn measure(options: &Options) -> Result<Comparison> {
         settings: bound.iter().map(|bound| report::Row::from(&bound.setting)).collect(),
         left_out,
         cells,
-    })
+    };
+    Ok((comparison, incomplete))
 }
 
 /// Writes the files that the options name.

@@ -42,9 +42,12 @@ pub(crate) struct Bound {
 /// Finds the program of a setting. The error says what to install.
 pub(crate) fn bind(setting: Setting, workshop: &Workshop) -> Result<Bound> {
     let program = match setting.program {
+        // Which one it is, the column says.
+        Program::Rust => PathBuf::new(),
         Program::Micro => workshop.path("brkmap-micro"),
         Program::Trivial => workshop.path("trivial"),
         Program::GiveBack => workshop.path("giveback"),
+        Program::Latency => workshop.path("latency"),
         Program::Named { name, package } => on_path(name).ok_or_else(|| missing(&setting, name, package))?,
         Program::Printed { name, by, package } => {
             let output = Command::new(by[0]).args(&by[1..]).output().map_err(|_| missing(&setting, name, package))?;
@@ -59,6 +62,18 @@ pub(crate) fn bind(setting: Setting, workshop: &Workshop) -> Result<Bound> {
     let trivial = workshop.path("trivial").display().to_string();
     let arguments = setting.arguments.iter().map(|argument| argument.replace("{trivial}", &trivial)).collect();
     Ok(Bound { setting, program, arguments })
+}
+
+impl Bound {
+    /// The program of this setting for a column; `None` where the column has none.
+    fn program(&self, allocator: &Allocator) -> Option<PathBuf> {
+        if self.setting.is_rust() { allocator.rust_program.clone() } else { Some(self.program.clone()) }
+    }
+
+    /// Whether a column can be measured on this setting: an allocator that is a library alone has no Rust program.
+    pub(crate) fn applies_to(&self, allocator: &Allocator) -> bool {
+        self.program(allocator).is_some()
+    }
 }
 
 fn missing(setting: &Setting, name: &str, package: &str) -> anyhow::Error {
@@ -93,7 +108,15 @@ enum Purpose<'a> {
     AskWhose(&'a Path),
     /// strace counts the system calls and writes them to this file.
     CountCalls(&'a Path),
+    /// Callgrind counts the instructions, in this directory, and may take so many seconds of CPU time.
+    CountInstructions(&'a Path, u32),
 }
+
+/// How much more CPU time than a measured run one under callgrind may take; the wall clock says little on a busy machine.
+/// (smalloc spins there for ever: it needs more address space than valgrind has.)
+const CALLGRIND_PATIENCE: f64 = 150.0;
+/// Against one that waits for ever.
+const CALLGRIND_TIMEOUT_SECONDS: u32 = 3600;
 
 /// The launcher's report, parsed.
 struct Report {
@@ -131,7 +154,7 @@ impl Runner<'_> {
             "no process of {} told whose malloc it was given (a static program?), so it cannot be compared",
             bound.setting.name
         );
-        let expected = self.expected(allocator);
+        let expected = self.expected(bound, allocator);
         for (object, program) in told.lines().filter_map(|line| line.split_once('\t')) {
             ensure!(
                 same_file(Path::new(object), &expected),
@@ -164,6 +187,23 @@ impl Runner<'_> {
         })
     }
 
+    /// One run under callgrind: the instructions of all its processes. `usual` is the CPU time of a run, in seconds.
+    pub(crate) fn count_instructions(&self, bound: &Bound, allocator: &Allocator, usual: f64) -> Result<u64> {
+        let directory = self.workshop.path("callgrind");
+        _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).with_context(|| format!("{} could not be made", directory.display()))?;
+        let patience = 20 + (usual * CALLGRIND_PATIENCE) as u32;
+        let (report, output) = self.launch(bound, allocator, Purpose::CountInstructions(&directory, patience))?;
+        self.malloc_in_force(bound, allocator, &report, &output)?;
+        let mut sum = 0;
+        for entry in fs::read_dir(&directory)?.flatten() {
+            // A process that only replaced itself by another leaves an empty file.
+            sum += callgrind_total(&fs::read_to_string(entry.path())?).unwrap_or(0);
+        }
+        ensure!(sum > 0, "callgrind counted nothing");
+        Ok(sum)
+    }
+
     /// A run under strace, which is not measured.
     pub(crate) fn count_calls(&self, bound: &Bound, allocator: &Allocator) -> Result<SystemCalls> {
         let table = self.workshop.path("strace.table");
@@ -172,13 +212,20 @@ impl Runner<'_> {
         SystemCalls::read(&table)
     }
 
-    fn expected(&self, allocator: &Allocator) -> PathBuf {
-        allocator.preload.clone().unwrap_or_else(|| self.libc.to_path_buf())
+    /// The object that `malloc` must come from. A Rust program calls its global allocator by other names and has libc's.
+    fn expected(&self, bound: &Bound, allocator: &Allocator) -> PathBuf {
+        let preload = allocator.preload.clone().filter(|_| !bound.setting.is_rust());
+        preload.unwrap_or_else(|| self.libc.to_path_buf())
     }
 
     /// Judges a measured run: by what the program says of itself, else by what it had mapped.
     fn malloc_in_force(&self, bound: &Bound, allocator: &Allocator, report: &Report, output: &str) -> Result<PathBuf> {
-        let expected = self.expected(allocator);
+        if bound.setting.is_rust() {
+            let told = printed(output, "allocator").unwrap_or("none");
+            ensure!(told == allocator.name, "the program's global allocator was {told}, not {}", allocator.name);
+            return bound.program(allocator).context("the column has no Rust program");
+        }
+        let expected = self.expected(bound, allocator);
         if let Some(object) = printed(output, "malloc").filter(|_| bound.setting.figure.is_reported()) {
             ensure!(
                 same_file(Path::new(object), &expected),
@@ -206,11 +253,15 @@ impl Runner<'_> {
         let setting = &bound.setting;
         let report_path = self.workshop.path("launch.report");
         let mut command = Command::new(self.workshop.path("launch"));
-        command.arg("-o").arg(&report_path).args(["-t", &self.timeout_seconds.to_string()]);
+        let counted = matches!(purpose, Purpose::CountInstructions(..));
+        let seconds = if counted { CALLGRIND_TIMEOUT_SECONDS } else { self.timeout_seconds };
+        command.arg("-o").arg(&report_path).args(["-t", &seconds.to_string()]);
         if setting.pinning == Pinning::OneCpu {
             command.args(["-c", &self.cpu.to_string()]);
         }
-        let mut preload: Vec<String> = allocator.preload.iter().map(|path| path.display().to_string()).collect();
+        let program = bound.program(allocator).context("the column has no Rust program")?;
+        let preload = allocator.preload.iter().filter(|_| !setting.is_rust());
+        let mut preload: Vec<String> = preload.map(|path| path.display().to_string()).collect();
         if preload.is_empty() && setting.own_malloc {
             preload.push(self.libc.display().to_string());
         }
@@ -231,7 +282,12 @@ impl Runner<'_> {
             }
             command.arg("--");
         }
-        command.arg(&bound.program).args(&bound.arguments);
+        if let Purpose::CountInstructions(directory, patience) = purpose {
+            command.args(["prlimit", &format!("--cpu={patience}")]);
+            command.args(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes"]);
+            command.arg(format!("--callgrind-out-file={}/%p", directory.display()));
+        }
+        command.arg(&program).args(&bound.arguments);
         self.set_environment(&mut command, setting);
         let driver = setting.driver.map(|script| self.start_driver(script, setting)).transpose()?;
         let output = command.output().context("the launcher could not be run")?;
@@ -246,7 +302,7 @@ impl Runner<'_> {
         let report = Report::parse(&text);
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the launcher failed: {}", complaint.trim());
-        ensure!(report.number("timeout")? == 0.0, "it was ended after {} s (see --timeout)", self.timeout_seconds);
+        ensure!(report.number("timeout")? == 0.0, "it was ended after {seconds} s (see --timeout)");
         let status = report.number("status")?;
         let last_line = complaint.trim().lines().last().unwrap_or("nothing on stderr");
         ensure!(status == 0.0, "it ended with status {status}: {last_line}");
@@ -255,7 +311,7 @@ impl Runner<'_> {
 
     fn set_environment(&self, command: &mut Command, setting: &Setting) {
         command.current_dir(self.workshop.inputs()).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.stdout(if setting.figure.is_reported() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(if setting.is_heard() { Stdio::piped() } else { Stdio::null() });
         // Settings of the user's own must not reach only some of the columns.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -282,6 +338,11 @@ impl Runner<'_> {
     }
 }
 
+/// The total of a file that callgrind wrote.
+fn callgrind_total(text: &str) -> Option<u64> {
+    printed(text, "totals:").or_else(|| printed(text, "summary:"))?.trim().parse().ok()
+}
+
 /// The rest of the line that begins with a key.
 fn printed<'a>(output: &'a str, key: &str) -> Option<&'a str> {
     output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
@@ -297,6 +358,13 @@ mod tests {
         assert_eq!(report.number("user_us").unwrap(), 1500.0);
         assert_eq!(report.mapped, [Path::new("/lib/libc.so.6"), Path::new("12")]);
         assert!(report.number("wall_us").unwrap_err().to_string().contains("wall_us"));
+    }
+
+    #[test]
+    fn the_total_of_a_process_is_read() {
+        assert_eq!(callgrind_total("events: Ir\nsummary: 12\n\ntotals: 12\n"), Some(12));
+        assert_eq!(callgrind_total("events: Ir\nsummary: 7\n"), Some(7));
+        assert_eq!(callgrind_total("events: Ir\n"), None);
     }
 
     #[test]

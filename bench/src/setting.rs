@@ -21,12 +21,25 @@ pub(crate) enum Kind {
     GiveBack,
     /// What exists twice after a fork.
     Fork,
+    /// A Rust program under each global allocator.
+    Rust,
+    /// How long single calls take.
+    Latency,
 }
 
 impl Kind {
     /// Every kind, in the order of the tables.
-    pub(crate) const ALL: [Kind; 7] =
-        [Kind::Path, Kind::Pattern, Kind::Threads, Kind::Program, Kind::Start, Kind::GiveBack, Kind::Fork];
+    pub(crate) const ALL: [Kind; 9] = [
+        Kind::Path,
+        Kind::Pattern,
+        Kind::Threads,
+        Kind::Program,
+        Kind::Start,
+        Kind::GiveBack,
+        Kind::Fork,
+        Kind::Rust,
+        Kind::Latency,
+    ];
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -38,6 +51,8 @@ impl Kind {
             Kind::Start => "start",
             Kind::GiveBack => "giveback",
             Kind::Fork => "fork",
+            Kind::Rust => "rust",
+            Kind::Latency => "latency",
         }
     }
 }
@@ -97,6 +112,10 @@ pub(crate) enum Program {
     Trivial,
     /// `giveback`, built by the runner.
     GiveBack,
+    /// `latency`, built by the runner.
+    Latency,
+    /// The column's own program of `bench/rivals`, with the allocator linked in; nothing is preloaded.
+    Rust,
     /// A name on `PATH`, and the package that provides it.
     Named {
         /// The command.
@@ -178,6 +197,22 @@ impl Setting {
     /// A program judged by its CPU time, pinned.
     pub(crate) const fn program(name: &'static str, program: Program, arguments: &'static [&'static str]) -> Setting {
         Setting { figure: Figure::Cpu, program, ..Setting::micro(name, Kind::Program, "s", arguments) }
+    }
+
+    /// Whether the column picks a program rather than a library.
+    pub(crate) fn is_rust(&self) -> bool {
+        matches!(self.program, Program::Rust)
+    }
+
+    /// Whether the instructions of a run say something: it does a fixed piece of work, and does it alone.
+    pub(crate) fn is_countable(&self) -> bool {
+        let by_the_clock = matches!(self.kind, Kind::Start | Kind::GiveBack | Kind::Fork | Kind::Latency);
+        !by_the_clock && self.driver.is_none()
+    }
+
+    /// Whether what the program prints is read.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.figure.is_reported() || self.is_rust()
     }
 
     /// The same setting, also in the set `short`.

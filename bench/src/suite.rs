@@ -23,6 +23,12 @@ pub(crate) struct Cell {
     /// The system calls of a run apart, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_calls: Option<SystemCalls>,
+    /// Instructions of a run apart under callgrind, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+    /// Why there are none, where they could not be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_counted: Option<String>,
 }
 
 impl Cell {
@@ -56,12 +62,13 @@ impl Cell {
 /// Runs everything. Cells come setting by setting, in the order of the allocators.
 pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], plan: Plan) -> Vec<Cell> {
     let rounds = plan.rounds;
-    let runs_of_a_cell = rounds + 1 + usize::from(plan.counts_calls);
-    let mut progress = Progress::start(settings.len() * allocators.len() * runs_of_a_cell);
+    let runs_of_a_cell = rounds + 1 + usize::from(plan.counts_calls) + usize::from(plan.counts_instructions);
+    let cells = settings.iter().flat_map(|bound| allocators.iter().filter(|allocator| bound.applies_to(allocator)));
+    let mut progress = Progress::start(cells.count() * runs_of_a_cell);
     let mut cells = Vec::new();
     for (number, bound) in settings.iter().enumerate() {
         let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
-        for (cell, allocator) in row.iter_mut().zip(allocators) {
+        for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(_, allocator)| bound.applies_to(allocator)) {
             progress.show(bound.setting.name, &allocator.name);
             cell.failure = runner.warm_up(bound, allocator).err().map(|error| format!("{error:#}"));
         }
@@ -69,14 +76,23 @@ pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocat
             // The start rotates, so that no allocator is always the one after the same neighbour.
             for step in 0..allocators.len() {
                 let column = (number + round + step) % allocators.len();
+                if !bound.applies_to(&allocators[column]) {
+                    continue;
+                }
                 progress.show(bound.setting.name, &allocators[column].name);
                 measure_into(&mut row[column], runner, bound, &allocators[column]);
             }
         }
         if plan.counts_calls {
-            for (cell, allocator) in row.iter_mut().zip(allocators) {
+            for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
                 progress.show(bound.setting.name, &allocator.name);
                 count_calls_into(cell, runner, bound, allocator);
+            }
+        }
+        if plan.counts_instructions && bound.setting.is_countable() {
+            for (cell, allocator) in row.iter_mut().zip(allocators).filter(|(cell, _)| !cell.runs.is_empty()) {
+                progress.show(bound.setting.name, &format!("{} under callgrind", allocator.name));
+                count_instructions_into(cell, runner, bound, allocator);
             }
         }
         cells.append(&mut row);
@@ -92,6 +108,8 @@ pub(crate) struct Plan {
     pub rounds: usize,
     /// One more run under strace.
     pub counts_calls: bool,
+    /// One more run under callgrind.
+    pub counts_instructions: bool,
 }
 
 fn count_calls_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
@@ -104,6 +122,15 @@ fn count_calls_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: 
     }
 }
 
+fn count_instructions_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
+    let usual = cell.summary(|run| run.cpu_seconds).map_or(1.0, |summary| summary.max);
+    match runner.count_instructions(bound, allocator, usual) {
+        Ok(count) => cell.instructions = Some(count),
+        // The cell's figures hold: some allocators cannot live under valgrind.
+        Err(error) => cell.not_counted = Some(format!("{error:#}")),
+    }
+}
+
 fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
     Cell {
         setting: bound.setting.name.to_string(),
@@ -111,6 +138,8 @@ fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
         runs: Vec::new(),
         failure: None,
         system_calls: None,
+        instructions: None,
+        not_counted: None,
     }
 }
 
@@ -144,7 +173,7 @@ impl Progress {
             return;
         }
         let elapsed = self.began.elapsed().as_secs();
-        let left = elapsed * (self.total - self.done) as u64 / self.done as u64;
+        let left = elapsed * self.total.saturating_sub(self.done) as u64 / self.done as u64;
         _ = write!(
             std::io::stderr(),
             "\r\x1b[K[{}/{}] {setting} on {allocator}: {elapsed} s so far, about {left} s left",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const SOURCES: [(&str, &str); 12] = [
+const SOURCES: [(&str, &str); 13] = [
     ("launch.c", include_str!("../c/launch.c")),
     ("which.c", include_str!("../c/which.c")),
     ("trivial.c", include_str!("../c/trivial.c")),
@@ -20,6 +20,7 @@ const SOURCES: [(&str, &str); 12] = [
     ("phases.c", include_str!("../c/phases.c")),
     ("shared.c", include_str!("../c/shared.c")),
     ("giveback.c", include_str!("../c/giveback.c")),
+    ("latency.c", include_str!("../c/latency.c")),
 ];
 
 /// Everything that runs need, in a temporary directory that ends with this value.
@@ -46,6 +47,7 @@ impl Workshop {
         let loops = ["micro.c", "single.c", "threads.c", "pairs.c", "ladder.c", "phases.c", "shared.c"];
         workshop.compile("brkmap-micro", &["-fno-builtin", "-pthread"], &loops)?;
         workshop.compile("giveback", &["-fno-builtin", "-pthread"], &["giveback.c"])?;
+        workshop.compile("latency", &["-fno-builtin", "-pthread"], &["latency.c"])?;
         inputs::generate(&workshop.inputs())?;
         Ok(workshop)
     }

@@ -102,6 +102,75 @@ fn a_drawing_of_settings_that_have_no_curve_is_refused() {
 }
 
 #[test]
+fn rivals_are_built_from_their_crates_to_preload_and_as_global_allocators() {
+    let columns = ["--with", "glibc,rpmalloc,rusty_alloc", "-n", "1"];
+    for (set, filter, whose) in
+        [("micro", "hot-48", ["its own malloc", "our C layer"]), ("rust", "rust-box-48", ["global allocator"; 2])]
+    {
+        let output = bench(&[&[set, "--filter", filter], &columns[..]].concat());
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+        for (name, whose) in ["rpmalloc", "rusty_alloc"].into_iter().zip(whose) {
+            let version =
+                shown.lines().find(|line| line.trim_start().starts_with(name)).expect("a line for the column");
+            assert!(version.contains(whose), "{version}");
+        }
+        // Three figures of three allocators.
+        let row = shown.lines().find(|line| line.starts_with(filter)).expect("a row");
+        assert_eq!(row.matches(" ns").count(), 3, "{row}");
+    }
+}
+
+#[test]
+fn a_rival_that_does_not_build_leaves_the_others_alone_and_is_named_with_the_reason() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brkmap-bench"));
+    command.args(["startup", "--filter", "anon", "--with", "glibc,mimalloc2", "-n", "1"]);
+    let output = command.env("CFLAGS", "--no-such-flag").output().expect("the runner starts");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("left out: mimalloc2: ") && shown.contains("no-such-flag"), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("start-anon") && line.contains("KiB")), "{shown}");
+}
+
+#[test]
+fn a_column_without_a_rust_program_is_empty_and_no_failure() {
+    let (_directory, so) = library("int nothing;");
+    let with = format!("glibc,{}", so.display());
+    let output = bench(&["rust", "--filter", "rust-box-48", "--with", &with, "-n", "1"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let row = shown.lines().find(|line| line.starts_with("rust-box-48")).expect("a row");
+    assert!(row.trim_end().ends_with('-'), "{row}");
+}
+
+#[test]
+fn percentiles_of_single_calls_rise() {
+    let output = bench(&["latency", "--filter", "malloc-p", "--with", "glibc", "-n", "1"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let of = |name: &str| -> f64 {
+        let line = shown.lines().find(|line| line.split(' ').next() == Some(name)).expect("a row");
+        line.split_whitespace().nth(1).expect("a column").parse().expect("a number")
+    };
+    let (p50, p99, most) = (of("malloc-p50"), of("malloc-p99"), of("malloc-p99.99"));
+    // A call takes some nanoseconds, and one in a hundred of glibc's goes through its bins.
+    assert!(p50 > 1.0 && p50 < 1000.0 && p99 > 2.0 * p50 && most > p99, "{shown}");
+}
+
+#[test]
+fn instructions_are_counted_for_fixed_work() {
+    let output = bench(&["micro", "--filter", "sizes-32", "--with", "glibc", "-n", "1", "--instructions"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let (_, table) = shown.split_once("Instructions of one run").unwrap_or_else(|| panic!("no table in {shown}"));
+    let line = table.lines().find(|line| line.starts_with("sizes-32")).expect("a row");
+    let millions: f64 = line.split_whitespace().nth(1).expect("a column").parse().expect("a number");
+    // The loop makes 3.2 million pairs; a pair of glibc's takes some tens.
+    let each = millions / 3.2;
+    assert!(each > 15.0 && each < 200.0, "{each} instructions for a pair");
+}
+
+#[test]
 fn the_calls_of_a_run_are_counted_apart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let json = directory.path().join("out.json");

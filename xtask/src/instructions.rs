@@ -15,37 +15,45 @@ const BOUND: f64 = 1.02;
 
 /// Counts every script of `tests/instructions` both ways, prints the table, fails above the bound.
 pub(crate) fn run(context: &mut Context) -> Result<bool, String> {
-    let library = context.library()?.display().to_string();
+    let preload = preload(context)?;
     println!("{:<12} {:>14} {:>14} {:>7}", "program", "glibc", "brkmap", "ratio");
     let mut within = true;
-    let mut count = 0;
+    let mut programs = 0;
     for script in context.sources("tests/instructions", &["sh"])? {
         let name = stem(&script);
         if !context.selects("instructions", &name) {
             continue;
         }
-        count += 1;
-        let glibc = instructions(context, &script, "")?;
-        let brkmap = instructions(context, &script, &library)?;
+        programs += 1;
+        let glibc = count(context, &script, &[])?;
+        let brkmap = count(context, &script, &[&preload])?;
         let ratio = brkmap / glibc;
         within &= ratio <= BOUND;
         let mark = if ratio <= BOUND { "" } else { "  above the bound" };
         println!("{name:<12} {glibc:>14.0} {brkmap:>14.0} {ratio:>7.3}{mark}");
     }
-    if count == 0 {
+    if programs == 0 {
         return Err("no script has a name with this FILTER in it".into());
     }
     println!("bound {BOUND:.2}; counted by `valgrind --tool=callgrind`");
     Ok(within)
 }
 
-/// Runs a script whose `$COUNT` prefix puts the program to be counted under callgrind; the sum of all its processes.
-fn instructions(context: &Context, script: &Path, preload: &str) -> Result<f64, String> {
-    let side = if preload.is_empty() { "glibc" } else { "brkmap" };
+/// The variable that puts the library under test into a program.
+pub(crate) fn preload(context: &mut Context) -> Result<String, String> {
+    Ok(format!("LD_PRELOAD={}", context.library()?.display()))
+}
+
+/// Runs a script whose `$COUNT` prefix puts the program to be counted under callgrind, with these variables in its environment;
+/// the sum of all its processes.
+pub(crate) fn count(context: &Context, script: &Path, variables: &[&str]) -> Result<f64, String> {
+    let side = if variables.is_empty() { "glibc" } else { "brkmap" };
     let directory = context.scratch(&format!("{}-{side}", stem(script)))?;
     let header = Header::read(script)?;
     let prefix = format!(
-        "env LD_PRELOAD={preload} valgrind -q --tool=callgrind --callgrind-out-file={}/callgrind.%p",
+        "{} env {} valgrind -q --tool=callgrind --callgrind-out-file={}/callgrind.%p",
+        fixed_layout(&directory)?,
+        variables.join(" "),
         directory.display()
     );
     let mut command = Command::new("bash");
@@ -61,6 +69,13 @@ fn instructions(context: &Context, script: &Path, preload: &str) -> Result<f64, 
     }
     std::fs::remove_dir_all(&directory).map_err(|e| format!("cannot remove {}: {e}", directory.display()))?;
     if sum > 0.0 { Ok(sum) } else { Err(format!("{}: callgrind counted nothing", stem(script))) }
+}
+
+/// What starts a program with one layout of its address space, where the machine lets us: programs that hash addresses count
+/// the same each time.
+fn fixed_layout(directory: &Path) -> Result<&'static str, String> {
+    let tried = process::run(Command::new("setarch").args(["-R", "true"]), Duration::from_secs(10), directory)?;
+    Ok(if tried.success().is_ok() { "setarch -R" } else { "" })
 }
 
 /// The `summary:` or `totals:` line of a callgrind file.

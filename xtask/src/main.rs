@@ -10,6 +10,7 @@
 //!                                            the programs that have a full size (`extended:`), at that size; minutes each
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
+//! cargo xtask gates                          writes the bounds of the instruction counts anew (tests/instructions/gates.txt)
 //! cargo xtask archive [--out DIR]            libbrkmap.a, one object with the public names alone
 //! cargo xtask tour [COMMAND]                 the pages that show what commands print, made anew (docs/TOUR.md, …)
 //! cargo xtask install --prefix DIR [--destdir DIR]
@@ -19,7 +20,7 @@
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
 //! `lib-path` names the one library that everything after it uses), the library's symbols, the machine code of its fast
 //! paths, the C behaviour programs, the fault programs, the programs whose calls are traced, the ways of linking, the real
-//! programs, and library and command beside other tools. `FILTER` is a substring of a check's name as the output shows it
+//! programs, the instructions of a few of them against glibc's, and library and command beside other tools. `FILTER` is a substring of a check's name as the output shows it
 //! (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod beside;
 mod calls;
 mod context;
 mod faults;
+mod gates;
 mod golden;
 mod header;
 mod install;
@@ -53,6 +55,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask extended [--no-install] [--library PATH] [FILTER]
        cargo xtask bench [ARGS…]
        cargo xtask golden
+       cargo xtask gates
        cargo xtask archive [--out DIR]
        cargo xtask tour [COMMAND]
        cargo xtask install --prefix DIR [--destdir DIR]";
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Some("bench") => rust_checks::bench(&rest),
         Some("archive") => archive::task(&rest),
         Some("golden") => with_context(&rest, golden::write),
+        Some("gates") => with_context(&rest, gates::write),
         Some("install") => install::task(&rest),
         Some("tour") => tour::task(&rest),
         Some("help" | "--help" | "-h") => {
@@ -121,6 +125,7 @@ fn test(context: &mut Context) -> Result<bool, String> {
     calls::run(context);
     link::run(context);
     programs::run(context);
+    gates::run(context);
     beside::run(context);
     context.report.finish()
 }

@@ -168,7 +168,12 @@ pub(crate) mod tests {
     /// A comparison of glibc, brkmap and a rival, three runs a cell that are 1 % apart. A time below zero is a failure.
     pub(crate) fn comparison(settings: &[MadeUp]) -> Comparison {
         let names = ["glibc", "brkmap", "rival"];
-        let allocator = |name: &str| Allocator { name: name.into(), preload: None, version: format!("{name} 1") };
+        let allocator = |name: &str| Allocator {
+            name: name.into(),
+            preload: None,
+            rust_program: None,
+            version: format!("{name} 1"),
+        };
         let row = |(name, kind, _): &MadeUp| Row {
             name: name.to_string(),
             kind: *kind,
@@ -191,6 +196,8 @@ pub(crate) mod tests {
             runs: [0.99, 1.0, 1.01].map(|factor| run(seconds * factor, mib)).into(),
             failure: (seconds < 0.0).then(|| "it ended with status 1".into()),
             system_calls: None,
+            instructions: None,
+            not_counted: None,
         };
         let cells = settings.iter().flat_map(|(name, _, columns)| {
             columns.iter().enumerate().map(|(column, &figures)| cell(name, column, figures)).collect::<Vec<_>>()

@@ -67,6 +67,15 @@ pub(crate) fn render(comparison: &Comparison) -> String {
     if let Some(calls) = system_calls(comparison) {
         _ = write!(text, "\nSystem calls of one run (of them brk, mmap, munmap, mremap, madvise, mprotect)\n{calls}\n");
     }
+    if let Some(counts) = instructions(comparison) {
+        let title = "Instructions of one run under callgrind, in millions (ratio to the first column)";
+        _ = write!(text, "\n{title}\n{counts}\n");
+        for cell in &comparison.cells {
+            if let Some(reason) = &cell.not_counted {
+                _ = writeln!(text, "not counted: {} on {}: {reason}", cell.setting, cell.allocator);
+            }
+        }
+    }
     text.push_str(&standing(comparison));
     for line in sheets::not_there(comparison) {
         _ = writeln!(text, "{line}");
@@ -90,7 +99,7 @@ fn heading(comparison: &Comparison) -> String {
     for allocator in &comparison.allocators {
         let file = allocator.preload.as_ref().and_then(|path| path.file_name());
         let file = file.map_or("not preloaded".into(), |name| name.to_string_lossy());
-        _ = writeln!(text, "  {:<12} {} ({file})", allocator.name, allocator.version);
+        _ = writeln!(text, "  {:<14} {} ({file})", allocator.name, allocator.version);
     }
     text.push_str("The malloc in force was checked in every process of the warm-up run and in every measured run.\n");
     text
@@ -150,6 +159,30 @@ fn system_calls(comparison: &Comparison) -> Option<Table> {
         let shown = cells.iter().map(|cell| match cell.system_calls {
             Some(calls) => format!("{} ({})", calls.all, calls.for_memory),
             None => cell.absent().into(),
+        });
+        table.add_row([row.name.clone()].into_iter().chain(shown));
+    }
+    align(&mut table, 1);
+    Some(table)
+}
+
+/// The instruction counts. They hardly differ from run to run, so there is no spread.
+fn instructions(comparison: &Comparison) -> Option<Table> {
+    comparison.cells.iter().find(|cell| cell.instructions.is_some())?;
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let names = comparison.allocators.iter().flat_map(|allocator| [allocator.name.clone(), "".into()]);
+    table.set_header([String::new()].into_iter().chain(names));
+    for (row, cells) in comparison.rows() {
+        if cells.iter().all(|cell| cell.instructions.is_none()) {
+            continue;
+        }
+        let base = cells[0].instructions;
+        let shown = cells.iter().enumerate().flat_map(|(column, cell)| {
+            let count = cell.instructions.map(|count| count as f64);
+            let ratio = count.zip(base.filter(|_| column > 0)).map(|(count, base)| count / base as f64);
+            let figure = count.map_or("-".into(), |count| three_digits(count / 1e6));
+            [figure, ratio.map_or(String::new(), |ratio| format!("{ratio:.3}"))]
         });
         table.add_row([row.name.clone()].into_iter().chain(shown));
     }

@@ -2,8 +2,10 @@
 
 mod fork;
 mod giveback;
+mod latency;
 mod micro;
 mod programs;
+mod rust;
 mod startup;
 mod threads;
 
@@ -27,16 +29,28 @@ pub(crate) enum Set {
     Giveback,
     /// What is copied when a forked child saves while its parent writes
     Fork,
+    /// A Rust program with each allocator as its `#[global_allocator]`
+    Rust,
+    /// How long single calls of malloc and free take, as percentiles
+    Latency,
     /// All of them
     All,
 }
 
 /// The settings of a set, in the order of the tables.
 pub(crate) fn settings(set: Set) -> Vec<Setting> {
-    let all =
-        [micro::SETTINGS, threads::SETTINGS, programs::SETTINGS, startup::SETTINGS, giveback::SETTINGS, fork::SETTINGS]
-            .concat()
-            .into_iter();
+    let all = [
+        micro::SETTINGS,
+        threads::SETTINGS,
+        programs::SETTINGS,
+        startup::SETTINGS,
+        giveback::SETTINGS,
+        fork::SETTINGS,
+        rust::SETTINGS,
+        latency::SETTINGS,
+    ]
+    .concat()
+    .into_iter();
     match set {
         Set::Short => all.filter(|setting| setting.short).collect(),
         Set::Micro => [micro::SETTINGS, threads::SETTINGS].concat(),
@@ -45,6 +59,8 @@ pub(crate) fn settings(set: Set) -> Vec<Setting> {
         Set::Startup => startup::SETTINGS.to_vec(),
         Set::Giveback => giveback::SETTINGS.to_vec(),
         Set::Fork => fork::SETTINGS.to_vec(),
+        Set::Rust => rust::SETTINGS.to_vec(),
+        Set::Latency => latency::SETTINGS.to_vec(),
         Set::All => all.collect(),
     }
 }
