@@ -219,8 +219,12 @@ impl<P: Platform> Engine<P> {
         let record = unsafe { page.record() };
         let (busy, taken) = self.census(page, record);
         found.blocks += record.frontier.load(Relaxed) as usize;
-        let idle = effort == Effort::Now || effort.is_all() || record.seen.load(Relaxed) == busy + 1;
-        record.seen.store(busy + 1, Relaxed);
+        let unchanged = record.seen.load(Relaxed) == busy + 1;
+        // Not written again: nearly every OS page of records would be copied while a forked child shares it.
+        if !unchanged {
+            record.seen.store(busy + 1, Relaxed);
+        }
+        let idle = effort == Effort::Now || effort.is_all() || unchanged;
         let go = idle && effort != Effort::Count;
         if busy == 0 {
             if go && page.remote.is_quiet() {
