@@ -73,6 +73,8 @@ pub struct Heap {
     pub(crate) pages: Cell<u32>,
     /// Pages that became loose or empty since the last refill.
     pub(crate) loosened: Cell<u32>,
+    /// The slice that was looked at last before a fresh page was taken: see `reopen`.
+    pub(crate) looked_at: Cell<u32>,
     pub(crate) samples: [Sample; CLASSES],
     /// Pages with blocks that other threads freed.
     pub(crate) queue: PageQueue,
@@ -133,6 +135,7 @@ impl Heap {
             parcel_bytes: Cell::new(0),
             pages: Cell::new(0),
             loosened: Cell::new(0),
+            looked_at: Cell::new(0),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
             queue: PageQueue::new(),
             lifecycle: Lifecycle::new(IDLE),

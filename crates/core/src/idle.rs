@@ -349,7 +349,7 @@ impl PageMeta {
 }
 
 /// The first slice of a leaf in use, from `from` on.
-fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
+pub(crate) fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
     (from / 64..WORDS).find_map(|word| {
         let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
         let used = leaf.owned.word(word) & !leaf.free.word(word) & mask;
