@@ -105,6 +105,7 @@ static double measure(const char *name, char *argument) {
     if (!strcmp(name, "remote-mixed")) return remote_free(1);
     if (!strcmp(name, "handover")) return handed_over_replacement();
     if (!strcmp(name, "churn")) return thread_churn();
+    if (!strcmp(name, "forked")) return forked_replacement((int)number);
     if (!strcmp(name, "start") && argument) return start_cost(argument);
     fprintf(stderr, "brkmap-micro: no measurement is called %s\n", name);
     exit(2);

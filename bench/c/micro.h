@@ -42,5 +42,6 @@ double bytes_per_block(size_t size);
 double remote_free(int mixed);
 double handed_over_replacement(void);
 double thread_churn(void);
+double forked_replacement(int objects);
 double start_cost(char *program);
 #endif
