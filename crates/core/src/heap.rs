@@ -14,6 +14,7 @@ use crate::lifecycle::{IDLE, Lifecycle};
 use crate::lock::Lock;
 use crate::page::{Block, PageMeta};
 use crate::remote::PageQueue;
+use crate::reopen::Search;
 
 /// Per class: the list that `malloc` pops, and what popping needs to know of the CURRENT page all its blocks belong to: copies,
 /// so that the page's meta stays untouched. *[bin-page]*
@@ -73,8 +74,8 @@ pub struct Heap {
     pub(crate) pages: Cell<u32>,
     /// Pages that became loose or empty since the last refill.
     pub(crate) loosened: Cell<u32>,
-    /// The slice that was looked at last before a fresh page was taken: see `reopen`.
-    pub(crate) looked_at: Cell<u32>,
+    /// The search for free blocks on pages that count as full.
+    pub(crate) search: Search,
     pub(crate) samples: [Sample; CLASSES],
     /// Pages with blocks that other threads freed.
     pub(crate) queue: PageQueue,
@@ -135,7 +136,7 @@ impl Heap {
             parcel_bytes: Cell::new(0),
             pages: Cell::new(0),
             loosened: Cell::new(0),
-            looked_at: Cell::new(0),
+            search: Search::new(),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
             queue: PageQueue::new(),
             lifecycle: Lifecycle::new(IDLE),

@@ -6,6 +6,7 @@
 //! worth some percent of it, and a forked child shares the OS pages that fresh blocks would not come from. And where there is
 //! no memory for a fresh page, all of them are found at once.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Acquire;
 
 use crate::engine::{Engine, Platform};
@@ -15,53 +16,85 @@ use crate::idle::next_used;
 use crate::lifecycle::IDLE;
 use crate::page::{PageMeta, Status};
 
-/// Pages that are looked at before a fresh one is taken.
+/// Slices in use that are looked at before a fresh page is taken, and leaves at most for that.
 const LOOKED_AT: usize = 32;
+const LEAVES: usize = 2;
 /// A page is worth its refill if this part of its blocks is free.
 const WORTH: i32 = 32;
 
-impl<P: Platform> Engine<P> {
-    /// Makes those of the next few pages in use known again that count as full, are the heap's and have some free blocks.
-    /// `true`: one is of the class. By the owner, inside its gate.
-    pub(crate) fn reopen_some(&self, heap: &Heap, class: usize) -> bool {
-        let mut found = false;
-        let mut at = heap.looked_at.get();
-        for _ in 0..LOOKED_AT {
-            let Some(page) = self.page_behind(&mut at) else { break };
-            if page.owner.load(Acquire) == heap.owner_word() && page.status() == Status::Full {
-                self.renew_books(page);
-                let capacity = page.capacity();
-                if (capacity - page.out()) * WORTH >= capacity {
-                    page.set_status(Status::Partial);
-                    self.ring_push(heap, page);
-                    found |= page.class() == class;
-                }
-            }
-        }
-        heap.looked_at.set(at);
-        found
-    }
+/// After so many searches in a row without a find, a heap searches before one fresh page in so many.
+const BARREN_MOST: u32 = 15;
 
-    /// The meta of the next slice in use behind one of which the leaf exists (0: the first of all), round and round.
-    fn page_behind(&self, slice: &mut u32) -> Option<&PageMeta> {
-        let newest = self.map.leaves().next()?;
-        let (mut leaf, mut from) = match self.map.leaf(*slice) {
-            Some(leaf) => (leaf, *slice as usize % LEAF_SLICES + 1),
+/// How far a heap's search has come. All zero: it begins.
+pub(crate) struct Search {
+    /// The slice that it goes on behind, of which the leaf exists; 0: at the newest leaf's first one.
+    at: Cell<u32>,
+    /// Searches in a row that found nothing, up to [`BARREN_MOST`]: the heap grows and frees little.
+    barren: Cell<u32>,
+    /// Fresh pages to be taken without a search.
+    rest: Cell<u32>,
+}
+
+impl Search {
+    pub(crate) const fn new() -> Search {
+        Search { at: Cell::new(0), barren: Cell::new(0), rest: Cell::new(0) }
+    }
+}
+
+impl<P: Platform> Engine<P> {
+    /// Before a fresh page is taken: makes pages of the heap known again that count as full and have some free blocks, if there
+    /// are such among the next few. `true`: one is of the class. By the owner, inside its gate.
+    pub(crate) fn reopen_some(&self, heap: &Heap, class: usize) -> bool {
+        let search = &heap.search;
+        if search.rest.get() != 0 {
+            search.rest.set(search.rest.get() - 1);
+            return false;
+        }
+        let Some(newest) = self.map.leaves().next() else { return false };
+        let (mut leaf, mut from) = match self.map.leaf(search.at.get()) {
+            Some(leaf) => (leaf, search.at.get() as usize % LEAF_SLICES + 1),
             None => (newest, 0),
         };
-        // Once round, and the first leaf's front.
-        for _ in 0..=self.map.leaves().count() {
-            if from < LEAF_SLICES
+        let (mut any, mut wanted) = (false, false);
+        let mut left = LOOKED_AT;
+        // To the end of this leaf, and of those behind it.
+        for _ in 0..LEAVES {
+            while left != 0
                 && let Some(index) = next_used(leaf, from)
             {
                 let page = &leaf.metas[index];
-                *slice = leaf.first_slice() + index as u32;
-                return Some(page);
+                if self.reopen_page(heap, page) {
+                    any = true;
+                    wanted |= page.class() == class;
+                }
+                from = index + 1;
+                left -= 1;
+            }
+            if left == 0 {
+                break;
             }
             leaf = self.map.leaf_behind(leaf).unwrap_or(newest);
             from = 0;
         }
-        None
+        search.at.set(leaf.first_slice() + from.saturating_sub(1) as u32);
+        search.barren.set(if any { 0 } else { (search.barren.get() + 1).min(BARREN_MOST) });
+        search.rest.set(search.barren.get());
+        wanted
+    }
+
+    /// Makes a page of the heap known again, if it counts as full and is worth it.
+    fn reopen_page(&self, heap: &Heap, page: &PageMeta) -> bool {
+        if page.status() != Status::Full || page.owner.load(Acquire) != heap.owner_word() {
+            return false;
+        }
+        self.renew_books(page);
+        let capacity = page.capacity();
+        if (capacity - page.out()) * WORTH < capacity {
+            return false;
+        }
+        page.set_status(Status::Partial);
+        self.ring_push(heap, page);
+        true
     }
 
     /// Makes the pages of a class that count as full and are not known again, of the calling thread's heap and of idle
