@@ -9,6 +9,7 @@
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Acquire;
 
+use crate::classes;
 use crate::engine::{Engine, Platform};
 use crate::geometry::LEAF_SLICES;
 use crate::heap::Heap;
@@ -22,7 +23,7 @@ const LEAVES: usize = 2;
 /// A page is worth its refill if this part of its blocks is free.
 const WORTH: i32 = 32;
 
-/// After so many searches in a row without a find, a heap searches before one fresh page in so many.
+/// After so many searches in a row without a find, a heap takes so many slices before it searches again.
 const BARREN_MOST: u32 = 15;
 
 /// How far a heap's search has come. All zero: it begins.
@@ -31,7 +32,7 @@ pub(crate) struct Search {
     at: Cell<u32>,
     /// Searches in a row that found nothing, up to [`BARREN_MOST`]: the heap grows and frees little.
     barren: Cell<u32>,
-    /// Fresh pages to be taken without a search.
+    /// Slices to be taken without a search.
     rest: Cell<u32>,
 }
 
@@ -47,7 +48,7 @@ impl<P: Platform> Engine<P> {
     pub(crate) fn reopen_some(&self, heap: &Heap, class: usize) -> bool {
         let search = &heap.search;
         if search.rest.get() != 0 {
-            search.rest.set(search.rest.get() - 1);
+            search.rest.set(search.rest.get().saturating_sub(classes::slices(class) as u32));
             return false;
         }
         let Some(newest) = self.map.leaves().next() else { return false };
