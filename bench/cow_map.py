@@ -62,6 +62,8 @@ class Places:
 
     def __init__(self, process, root):
         self.leaves, self.tables, self.slices, self.root = [], set(), {}, root
+        sizes = process.read(root["class_sizes"], 4 * root["class_count"]) if root else b""
+        self.sizes = struct.unpack(f"<{len(sizes) // 4}I", sizes)
         leaf = process.word(root["leaf_head"]) if root else 0
         while leaf:
             self.leaves.append(leaf)
@@ -78,9 +80,9 @@ class Places:
             if bit("leaf_owned", index) and bit("leaf_free", index):
                 self.slices[first + index] = "free slices"
             elif field("meta_owner", "<Q") > root["owner_kept"]:
-                medium = root["class_medium"] <= field("meta_class", "<B") < root["class_fine"]
-                count = root["medium_slices"] if medium else 1
-                blocks = (count << root["slice_shift"]) // field("meta_block_size", "<I")
+                size_class = field("meta_class", "<B")
+                count = root["medium_slices"] if root["class_medium"] <= size_class < root["class_fine"] else 1
+                blocks = (count << root["slice_shift"]) // self.sizes[size_class]
                 states = field("meta_states", "<Q")
                 self.tables.update(range(states // OS_PAGE, (states + blocks) // OS_PAGE + 1))
                 self.slices.update((first + index + at, "blocks") for at in range(count))
