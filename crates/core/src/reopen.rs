@@ -15,9 +15,9 @@ use crate::geometry::LEAF_SLICES;
 use crate::heap::Heap;
 use crate::idle::next_used;
 use crate::lifecycle::IDLE;
-use crate::page::{PageMeta, Status};
+use crate::page::{PageMeta, Status, owner};
 
-/// Slices in use that are looked at before a fresh page is taken, and leaves at most for that.
+/// Pages and runs that are looked at before a fresh page is taken, and leaves at most for that.
 const LOOKED_AT: usize = 32;
 const LEAVES: usize = 2;
 /// A page is worth its refill if this part of its blocks is free.
@@ -64,11 +64,12 @@ impl<P: Platform> Engine<P> {
                 && let Some(index) = next_used(leaf, from)
             {
                 let page = &leaf.metas[index];
-                if self.reopen_page(heap, page) {
+                let word = page.owner.load(Acquire);
+                if word == heap.owner_word() && self.reopen_page(heap, page) {
                     any = true;
                     wanted |= page.class() == class;
                 }
-                from = index + 1;
+                from = index + if owner::is_tag(word) { 1 } else { classes::slices(page.class()) };
                 left -= 1;
             }
             if left == 0 {
@@ -85,7 +86,7 @@ impl<P: Platform> Engine<P> {
 
     /// Makes a page of the heap known again, if it counts as full and is worth it.
     fn reopen_page(&self, heap: &Heap, page: &PageMeta) -> bool {
-        if page.status() != Status::Full || page.owner.load(Acquire) != heap.owner_word() {
+        if page.status() != Status::Full {
             return false;
         }
         self.renew_books(page);
