@@ -1,5 +1,5 @@
-/* behaviour: while a forked child shares the heap, memory that goes back and the looks that find it copy next to nothing of the
- *   rest: parent and child together do not need more than before
+/* behaviour: while a forked child shares the heap, the looks for memory that can go back copy next to nothing, so parent and
+ *   child together do not need more than before
  * source: fork(2), copy-on-write; docs/POLICY.md; proc_pid_smaps(5) Pss
  * timeout: 60
  */
