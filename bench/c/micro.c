@@ -118,6 +118,7 @@ static double measure(const char *name, char *argument) {
     if (!strcmp(name, "false-passive")) return false_sharing(count, 1);
     if (!strcmp(name, "false-active")) return false_sharing(count, 0);
     if (!strcmp(name, "small")) return small_sets(count);
+    if (!strcmp(name, "forked")) return forked_replacement((int)number);
     if (!strcmp(name, "start") && argument) return start_cost(argument);
     fprintf(stderr, "brkmap-micro: no measurement is called %s\n", name);
     exit(2);

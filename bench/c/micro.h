@@ -55,5 +55,6 @@ double ladders(int count, int cross);
 double phases(int count);
 double false_sharing(int count, int passive);
 double small_sets(int count);
+double forked_replacement(int objects);
 double start_cost(char *program);
 #endif

@@ -1,6 +1,6 @@
 # Fills the measured redis server with some 200 MiB, lets it save in a forked child, writes meanwhile and prints what that
 # cost: the memory that the child had to itself at its end (rdb_last_cow_size), because one of the two had written to it.
-# COW_SMAPS names a file for the child's smaps after the writes.
+# COW_SMAPS names a file for the child's smaps after the writes, COW_MAP a script that gets the two process ids then.
 # COW_KEYS of 300000 strings are written to, COW_HASHES of 5000 hashes, COW_LISTS of 2000 lists.
 set -eu
 client() { redis-cli -s redis-cow.sock "$@"; }
@@ -41,6 +41,7 @@ end' 0 "$round" "$COW_KEYS" "$COW_HASHES" "$COW_LISTS" >/dev/null
 done
 saving || { echo "the child had ended before the writes did, so nothing can be said about them" >&2; exit 1; }
 [ -z "${COW_SMAPS:-}" ] || cp "/proc/$child/smaps" "$COW_SMAPS"
+[ -z "${COW_MAP:-}" ] || python3 "$COW_MAP" "$server" "$child" >&2
 kill -CONT "$child"
 while saving; do sleep 0.1; done
 client info persistence | tr -d '\r' | awk -F: '/^rdb_last_bgsave_status:ok/ { ok = 1 }

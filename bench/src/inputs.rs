@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 13] = [
     ("objects.py", include_str!("../inputs/objects.py")),
     ("objects.lua", include_str!("../inputs/objects.lua")),
     ("objects.pl", include_str!("../inputs/objects.pl")),
@@ -15,6 +15,7 @@ const SCRIPTS: [(&str, &str); 12] = [
     ("loops.sh", include_str!("../inputs/loops.sh")),
     ("redis-client.sh", include_str!("../inputs/redis-client.sh")),
     ("redis-cow.sh", include_str!("../inputs/redis-cow.sh")),
+    ("dicts.py", include_str!("../inputs/dicts.py")),
     ("objects.js", include_str!("../inputs/objects.js")),
     ("objects.rb", include_str!("../inputs/objects.rb")),
     ("templates.cc", include_str!("../inputs/templates.cc")),

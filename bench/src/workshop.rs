@@ -19,6 +19,7 @@ const SOURCES: [(&str, &str); 13] = [
     ("ladder.c", include_str!("../c/ladder.c")),
     ("phases.c", include_str!("../c/phases.c")),
     ("shared.c", include_str!("../c/shared.c")),
+    ("forked.c", include_str!("../c/forked.c")),
     ("giveback.c", include_str!("../c/giveback.c")),
     ("latency.c", include_str!("../c/latency.c")),
 ];
@@ -44,7 +45,7 @@ impl Workshop {
         workshop.compile("launch", &["-static"], &["launch.c"])?;
         workshop.compile("which.so", &["-shared", "-fPIC"], &["which.c"])?;
         workshop.compile("trivial", &["-fno-builtin"], &["trivial.c"])?;
-        let loops = ["micro.c", "single.c", "threads.c", "pairs.c", "ladder.c", "phases.c", "shared.c"];
+        let loops = ["micro.c", "single.c", "threads.c", "pairs.c", "ladder.c", "phases.c", "shared.c", "forked.c"];
         workshop.compile("brkmap-micro", &["-fno-builtin", "-pthread"], &loops)?;
         workshop.compile("giveback", &["-fno-builtin", "-pthread"], &["giveback.c"])?;
         workshop.compile("latency", &["-fno-builtin", "-pthread"], &["latency.c"])?;

@@ -7,7 +7,7 @@ const fn named(name: &'static str, package: &'static str) -> Program {
 }
 
 /// The interpreter itself, because `python3` may be a shell script that picks one.
-const PYTHON: Program = Program::Printed {
+pub(crate) const PYTHON: Program = Program::Printed {
     name: "python3",
     by: &["python3", "-c", "import sys; print(sys.executable)"],
     package: "python3",

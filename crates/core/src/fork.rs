@@ -48,6 +48,12 @@ impl<P: Platform> Engine<P> {
             take(&heap.gate, if core::ptr::eq(heap, own) { held::OWN_GATE } else { 0 });
         }
         take(&self.store_lock, held::STORE);
+        if held & held::STORE == 0 {
+            // The kernel would copy small pages that the child shares into huge ones, 2 MiB for a write here and there, and the
+            // first touch of what is resident and was never used would be a copy.
+            // SAFETY: [store-lock] taken just now.
+            self.end_growth(unsafe { &mut *self.spans.get() });
+        }
         self.fork_held.store(held, Relaxed);
         self.forking.store(me, Relaxed);
     }

@@ -14,6 +14,7 @@ use crate::lifecycle::{IDLE, Lifecycle};
 use crate::lock::Lock;
 use crate::page::{Block, PageMeta};
 use crate::remote::PageQueue;
+use crate::reopen::Search;
 
 /// Blocks of one foreign page that this thread freed and has not handed over yet. *[open-parcel]*
 pub(crate) struct Parcel {
@@ -71,6 +72,8 @@ pub struct Heap {
     pub(crate) pages: Cell<u32>,
     /// Pages that became loose or empty since the last refill.
     pub(crate) loosened: Cell<u32>,
+    /// The search for free blocks on pages that count as full.
+    pub(crate) search: Search,
     pub(crate) samples: [Sample; CLASSES],
     /// Pages with blocks that other threads freed.
     pub(crate) queue: PageQueue,
@@ -125,6 +128,7 @@ impl Heap {
             granted: Cell::new(0),
             pages: Cell::new(0),
             loosened: Cell::new(0),
+            search: Search::new(),
             samples: [const { Sample { count: AtomicU32::new(0), bytes: AtomicU32::new(0) } }; CLASSES],
             queue: PageQueue::new(),
             lifecycle: Lifecycle::new(IDLE),

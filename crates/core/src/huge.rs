@@ -9,9 +9,12 @@
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 
 use brkmap_sys::Kernel;
+use brkmap_wire::Rule;
 
+use crate::batch::Batch;
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address};
+use crate::page_map::{Leaf, WORDS};
 use crate::spans::Spans;
 
 /// Bytes of a huge page.
@@ -19,6 +22,9 @@ pub(crate) const CHUNK: usize = 2 << 20;
 /// No huge pages for a heap that uses less than this: the last one that growth touches may be almost empty, and 2 MiB are a
 /// fifth of a heap of 10 MiB.
 const LEAST: usize = 32 << 20;
+/// Slices of a huge page. A word of a leaf's bitmaps has those of whole huge pages.
+const CHUNK_SLICES: usize = CHUNK / SLICE;
+const _: () = assert!(64 % CHUNK_SLICES == 0);
 
 impl<P: Platform> Engine<P> {
     /// Shall what is added now, for a block or page of `need` bytes, be made of huge pages?
@@ -37,7 +43,8 @@ impl<P: Platform> Engine<P> {
         spans.is_huge = true;
     }
 
-    /// Memory went back: what exists shall not become huge any more.
+    /// Memory went back, or the process is about to fork: what exists shall not become huge any more, and what huge pages made
+    /// resident beyond the slices that were taken goes back.
     pub(crate) fn end_growth(&self, spans: &mut Spans) {
         if !core::mem::take(&mut spans.is_huge) {
             return;
@@ -51,11 +58,67 @@ impl<P: Platform> Engine<P> {
                 end = first;
             }
         }
+        self.purge_untouched();
+    }
+
+    /// Gives back the free slices that share a huge page with touched ones and were not touched themselves, or not since they
+    /// were given back.
+    fn purge_untouched(&self) {
+        if !self.can_return() {
+            return;
+        }
+        let mut batch = Batch::new(Rule::Untouched);
+        for leaf in self.map.leaves() {
+            let mut at = 0;
+            while let Some((first, count)) = next_untouched(leaf, at) {
+                at = first + count;
+                if batch.is_full() && self.empty_batch(&mut batch, |()| ()).refused {
+                    return;
+                }
+                batch.push(slice_address(leaf.first_slice() + first as u32), count * SLICE, ());
+            }
+        }
+        self.empty_batch(&mut batch, |()| ());
     }
 
     fn advise_huge(&self, start: usize, bytes: usize, wanted: bool) {
         if let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) {
             self.kernel().advise_huge(start, bytes, wanted);
         }
+    }
+}
+
+/// Slices, out of those of a bitmap word, that are untouched and share a huge page with touched ones.
+fn untouched_beside_touched(owned: u64, free: u64, dirty: u64) -> u64 {
+    let untouched = free & !dirty;
+    let touched = owned & !untouched;
+    (0..64 / CHUNK_SLICES).fold(0, |found, chunk| {
+        let slices = ((1 << CHUNK_SLICES) - 1) << (chunk * CHUNK_SLICES);
+        if touched & slices == 0 { found } else { found | untouched & slices }
+    })
+}
+
+/// The first run of such slices of a leaf from `from` on, as far as it lies in one bitmap word: (index, count).
+fn next_untouched(leaf: &Leaf, from: usize) -> Option<(usize, usize)> {
+    (from / 64..WORDS).find_map(|word| {
+        let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
+        let found = untouched_beside_touched(leaf.owned.word(word), leaf.free.word(word), leaf.dirty.word(word)) & mask;
+        let first = found.trailing_zeros();
+        (found != 0).then(|| (word * 64 + first as usize, (found >> first).trailing_ones() as usize))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untouched_slices_count_only_beside_touched_ones_of_their_huge_page() {
+        let all = u64::MAX;
+        assert_eq!(untouched_beside_touched(all, all, 0), 0, "nothing was touched");
+        assert_eq!(untouched_beside_touched(all, 0, 0), 0, "all are taken");
+        assert_eq!(untouched_beside_touched(all, all << 3, 0), 0xffff_fff8, "the upper huge page has none taken");
+        assert_eq!(untouched_beside_touched(all, all, 1 << 40), 0xffff_feff_0000_0000, "dirty slices are touched ones");
+        assert_eq!(untouched_beside_touched(0xffff, 0xfff0, 0), 0xfff0, "slices of others are not ours to purge");
     }
 }

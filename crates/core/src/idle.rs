@@ -219,8 +219,12 @@ impl<P: Platform> Engine<P> {
         let record = unsafe { page.record() };
         let (busy, taken) = self.census(page, record);
         found.blocks += record.frontier.load(Relaxed) as usize;
-        let idle = effort == Effort::Now || effort.is_all() || record.seen.load(Relaxed) == busy + 1;
-        record.seen.store(busy + 1, Relaxed);
+        let unchanged = record.seen.load(Relaxed) == busy + 1;
+        // Not written again: nearly every OS page of records would be copied while a forked child shares it.
+        if !unchanged {
+            record.seen.store(busy + 1, Relaxed);
+        }
+        let idle = effort == Effort::Now || effort.is_all() || unchanged;
         let go = idle && effort != Effort::Count;
         if busy == 0 {
             if go && page.remote.is_quiet() {
@@ -345,7 +349,7 @@ impl PageMeta {
 }
 
 /// The first slice of a leaf in use, from `from` on.
-fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
+pub(crate) fn next_used(leaf: &Leaf, from: usize) -> Option<usize> {
     (from / 64..WORDS).find_map(|word| {
         let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
         let used = leaf.owned.word(word) & !leaf.free.word(word) & mask;

@@ -187,6 +187,12 @@ impl PageMap {
         })
     }
 
+    /// The leaf that was linked before this one.
+    pub(crate) fn leaf_behind(&self, leaf: &Leaf) -> Option<&Leaf> {
+        // SAFETY: [leaf-stays].
+        unsafe { leaf.next.load(Acquire).as_ref() }
+    }
+
     /// Where an inspector finds the address of the first leaf.
     pub(crate) fn head_address(&self) -> usize {
         (&raw const self.head).addr()

@@ -5,6 +5,7 @@
 //!     ├─ blocks of the page in use      freed meanwhile · not yet carved · freed by others
 //!     ├─ another page of the heap       the fullest of the first few, so that emptier ones drain
 //!     ├─ a page of an idle heap         adopt
+//!     ├─ a page that counts as full     a few are looked at
 //!     └─ a fresh page                   from the span store
 //! ```
 
@@ -38,7 +39,9 @@ impl<P: Platform> Engine<P> {
             heap.set_no_current(class);
             page.set_status(Status::Full);
         }
-        if let Some(page) = self.partial_page(heap, class).or_else(|| self.adopt_page(heap, class)) {
+        let reopened = || if self.reopen_some(heap, class) { self.partial_page(heap, class) } else { None };
+        let known = self.partial_page(heap, class).or_else(|| self.adopt_page(heap, class));
+        if let Some(page) = known.or_else(reopened) {
             self.renew_books(page);
             page.set_status(Status::Current);
             heap.set_current(class, page);

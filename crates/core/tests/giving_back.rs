@@ -29,6 +29,35 @@ fn on(config: Config, test: impl FnOnce(&Engine<Stage>, &Sim) + Send) {
     });
 }
 
+/// As many blocks again as were freed here and there, too few on each page to make it known at once.
+#[test]
+fn free_blocks_of_pages_that_count_as_full_are_used_before_fresh_memory() {
+    for bytes in [100, 1000, 5000, 20_000] {
+        on(Config::linux(3), |engine, _| {
+            let count = (24 << 20) / bytes;
+            let mut blocks: Vec<*mut u8> = (0..count).map(|_| engine.allocate(bytes)).collect();
+            let capacity = 65_536 * if bytes > 8192 { 8 } else { 1 } / bytes;
+            // Just not enough for a page to be known again: less than an eighth of it.
+            let gap = (capacity / 8).max(2) - 1;
+            let freed: Vec<usize> = (0..count).filter(|index| index % capacity < gap).collect();
+            for &index in &freed {
+                // SAFETY: a live block
+                unsafe { engine.free(blocks[index]) };
+            }
+            let before = engine.counter(Counter::UsedSliceBytes);
+            for &index in &freed {
+                blocks[index] = engine.allocate(bytes);
+            }
+            let fresh = engine.counter(Counter::UsedSliceBytes) - before;
+            let wanted = (freed.len() * bytes) as u64;
+            assert!(fresh <= wanted / 4 + (1 << 20), "{bytes}: {fresh} fresh bytes for {wanted}");
+            engine.check_all().unwrap_or_else(|violation| panic!("{violation:x?}"));
+            // SAFETY: live blocks
+            blocks.into_iter().for_each(|block| unsafe { engine.free(block) });
+        });
+    }
+}
+
 /// 16 MiB of blocks of 1000 bytes, of which one in ten lives on; each holds its number.
 fn sparse(engine: &Engine<Stage>) -> Vec<*mut u32> {
     let blocks: Vec<*mut u32> = (0..16_384).map(|_| engine.allocate(1000).cast()).collect();

@@ -165,6 +165,30 @@ fn huge_pages_are_asked_for_while_a_heap_that_is_not_small_grows() {
 }
 
 #[test]
+fn a_fork_ends_growth_by_huge_pages() {
+    on_large_stack(|| {
+        let bench = Bench::new("thp:on");
+        let mut blocks: Vec<_> = (0..61_000).map(|_| bench.take(1000)).collect();
+        for round in 0..2 {
+            assert!(bench.sim().huge_bytes() > 0, "round {round}: it grew");
+            let purged = bench.counter(Counter::PurgeBytes);
+            bench.0.fork_prepare();
+            bench.0.fork_parent();
+            assert_eq!(bench.sim().huge_bytes(), 0, "round {round}: what the child shares stays as it is");
+            let untouched = bench.counter(Counter::PurgeBytes) - purged;
+            assert!(untouched > 0 && untouched < 4 << 20, "round {round}: the rest of the last huge page: {untouched}");
+            bench.0.check_all().unwrap();
+            // Nothing grew since, so the next fork has nothing to do.
+            bench.0.fork_prepare();
+            bench.0.fork_parent();
+            assert_eq!(bench.counter(Counter::PurgeBytes) - purged, untouched);
+            blocks.extend((0..16 << 10).map(|_| bench.take(1000)));
+        }
+        blocks.into_iter().for_each(|block| bench.give(block));
+    });
+}
+
+#[test]
 fn memory_that_goes_back_lazily_never_serves_calloc_as_zero() {
     on_large_stack(|| {
         let bench = Bench::new("purge:free");

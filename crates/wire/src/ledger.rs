@@ -26,6 +26,9 @@ pub enum Rule {
     Pressure,
     /// Freed direct mappings that were kept, and that no block of their size came for.
     Kept,
+    /// What huge pages made resident beyond the spans that were taken, when growth ended: memory went back, or the process
+    /// forks.
+    Untouched,
 }
 
 impl Rule {
@@ -41,11 +44,12 @@ impl Rule {
         Rule::Unmappable,
         Rule::Pressure,
         Rule::Kept,
+        Rule::Untouched,
     ];
 }
 
 /// Number of rules this version knows.
-pub const RULES: usize = Rule::Kept as usize + 1;
+pub const RULES: usize = Rule::Untouched as usize + 1;
 /// Bytes of an entry of the table of rules.
 pub const RULE_BYTES: usize = 16;
 

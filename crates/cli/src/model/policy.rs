@@ -81,6 +81,7 @@ fn names(rule: Rule) -> (&'static str, &'static str) {
         Rule::Unmappable => ("unmappable", "unmapping was refused"),
         Rule::Pressure => ("pressure", "pressure"),
         Rule::Kept => ("kept", "kept mappings"),
+        Rule::Untouched => ("untouched", "rests of huge pages"),
     }
 }
 
