@@ -68,7 +68,10 @@ impl Bench {
         sim.advance_ms(1000);
         Sim::set_thread(sim.process_id());
         let heap = AtomicPtr::new((&raw const EMPTY_HEAP).cast_mut());
-        Bench { engine: Box::new(Engine::new(Stage { sim, settings, heap, has_helper: AtomicBool::new(false) })), blocks: Vec::new() }
+        Bench {
+            engine: Box::new(Engine::new(Stage { sim, settings, heap, has_helper: AtomicBool::new(false) })),
+            blocks: Vec::new(),
+        }
     }
 
     /// A process in the group `/shop/till` of the second version, where `/shop/till` has a limit.
