@@ -1,7 +1,7 @@
 # behaviour: the limit is found from inside a container, whose own group is the root of what it sees; in groups above the
 #   process's own; and what a neighbour in the same limit takes counts
 # source: cgroup_namespaces(7), cgroups(7); docs/POLICY.md
-# timeout: 60
+# timeout: 120
 . ./common.sh
 
 group box memory.high=110
@@ -26,6 +26,7 @@ seconds 20 - tenant keep 100 5 1000
 echo "alone below the limit: $said"
 most 1 "$(number 'back rss' "$said")"
 group shop/neighbour
+touch /tmp/neighbour
 within glibc tenant sit 85 0 > /tmp/neighbour &
 neighbour=$!
 until grep -q sits /tmp/neighbour; do holds "the neighbour runs" kill -0 $neighbour; sleep 0.1; done

@@ -1,7 +1,7 @@
 # behaviour: what is free goes back before memory.max is reached, where it kills a program with pressure:off and under glibc;
 #   malloc answers NULL at the option `limit` alone, below the group's limit, and goes on after
 # source: Linux Documentation/admin-guide/cgroup-v2.rst, memory.max; malloc(3); docs/POLICY.md
-# timeout: 60
+# timeout: 120
 . ./common.sh
 
 for way in "- always" "- madvise" "pressure:off madvise" "glibc madvise"; do

@@ -1,7 +1,7 @@
 # behaviour: a program that frees most of its memory and sleeps becomes small by itself, in RSS and on the account of its
 #   group, inside a limit as outside, whatever the kernel makes huge pages of; then it has no thread of ours
 # source: Linux Documentation/admin-guide/cgroup-v2.rst, memory.current; docs/POLICY.md
-# timeout: 60
+# timeout: 120
 . ./common.sh
 
 for way in "always 105" "always max" "madvise 105" "madvise max" "never 105"; do

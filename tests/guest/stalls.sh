@@ -1,7 +1,7 @@
 # behaviour: where tasks of the group wait for memory (memory.pressure), free memory goes back although more than enough is
 #   left below the limit without page cache; page cache alone is no reason
 # source: Linux Documentation/accounting/psi.rst; docs/POLICY.md
-# timeout: 90
+# timeout: 180
 . ./common.sh
 
 group stalls memory.max=280
@@ -13,7 +13,8 @@ amount() { echo $(($(sed -n "s/^$1 //p" "$GROUP/memory.stat") / mib)); }
 room() { echo $(((280 * mib - $(cat "$GROUP/memory.current")) / mib + $(amount inactive_file))); }
 # look MALLOC: 5 of 100 MB are free, within the budget: how many go back, and how much room there is meanwhile.
 look() {
-    within "$1" timeout -s KILL 30 tenant keep 100 5 1500 > /tmp/kept 2>&1 &
+    : > /tmp/kept
+    within "$1" timeout -s KILL 30 tenant keep 100 5 1000 > /tmp/kept 2>&1 &
     tenant=$!
     until grep -q full /tmp/kept; do
         holds "the program runs" kill -0 $tenant

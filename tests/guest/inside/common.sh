@@ -64,5 +64,8 @@ holds() {
     "$@" || { echo "does not hold: $what"; exit 1; }
 }
 
+# contains PATTERN TEXT: a line of it matches.
+contains() { echo "$2" | grep -q -- "$1" || { echo "does not hold: '$1' is in: $2"; exit 1; }; }
+
 # What the kernel makes huge pages of: always, madvise, never.
 huge_pages() { echo "$1" > /sys/kernel/mm/transparent_hugepage/enabled; }
