@@ -2,6 +2,7 @@
 #   what is left, as the kernel's files have it
 # source: docs/INSPECT.md, docs/DOCTOR.md; Linux Documentation/admin-guide/cgroup-v2.rst
 # timeout: 120
+# programs: brkmap
 . ./common.sh
 
 # said LIMIT TEXT: the line names the limit, and use and head-room add up to it.

@@ -4,6 +4,13 @@
 # timeout: 120
 . ./common.sh
 
+# Where the kernel makes huge pages of everything, it looks every ten seconds where some 16 MiB could become huge, holes or
+# not. Here it looks at everything, five times a second.
+cd /sys/kernel/mm/transparent_hugepage/khugepaged
+echo 200 > scan_sleep_millisecs
+echo 200 > alloc_sleep_millisecs
+echo 100000 > pages_to_scan
+
 for way in "always 105" "always max" "madvise 105" "madvise max" "never 105"; do
     thp=${way% *}
     limit=${way#* }

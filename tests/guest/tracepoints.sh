@@ -2,6 +2,7 @@
 #   stopping it, and misses none of its calls
 # source: perf_event_open(2); docs/SYSCALLS_VIEW.md
 # timeout: 120
+# programs: brkmap
 . ./common.sh
 
 group traced

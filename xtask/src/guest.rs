@@ -36,6 +36,8 @@ struct Script {
     path: PathBuf,
     name: String,
     limit: Duration,
+    /// It runs the command (`programs: brkmap`).
+    runs_command: bool,
 }
 
 /// `cargo xtask guest`: this alone.
@@ -70,8 +72,9 @@ fn selected(context: &Context) -> Result<Vec<Script>, String> {
     for path in context.sources("tests/guest", &["sh"])? {
         let name = stem(&path);
         if context.selects("guest", &name) {
-            let limit = Header::read(&path)?.timeout()?;
-            scripts.push(Script { path, name, limit });
+            let header = Header::read(&path)?;
+            let (limit, runs_command) = (header.timeout()?, header.words("programs").contains(&"brkmap"));
+            scripts.push(Script { path, name, limit, runs_command });
         }
     }
     Ok(scripts)
@@ -88,9 +91,10 @@ fn boot(context: &mut Context, scripts: &[Script]) -> Result<Said, String> {
     let qemu = tools::find(QEMU).ok_or_else(|| format!("no {QEMU}\nremedy: apt-get install qemu-system-x86"))?;
     let packages = packages::ensure(&library::target_directory(&context.root).join("guest"), context.install)?;
     let library = context.library()?;
-    let command = library::build_command(&context.root)?;
+    let runs_command = scripts.iter().any(|script| script.runs_command);
+    let command = runs_command.then(|| library::build_command(&context.root)).transpose()?;
     let work = context.scratch("guest")?;
-    let system = first_file_system(context, scripts, &packages, &library, &command, &work)?;
+    let system = first_file_system(context, scripts, &packages, &library, command.as_deref(), &work)?;
     let place = |name: &str| work.join(name).display().to_string();
     std::fs::write(place("initramfs"), system).map_err(|e| format!("cannot write {}: {e}", place("initramfs")))?;
     let disk = std::fs::File::create(place("disk")).and_then(|file| file.set_len(DISK));
@@ -117,7 +121,7 @@ fn first_file_system(
     scripts: &[Script],
     packages: &Packages,
     library: &Path,
-    command: &Path,
+    command: Option<&Path>,
     work: &Path,
 ) -> Result<Vec<u8>, String> {
     let inside = context.root.join("tests/guest/inside");
@@ -126,7 +130,9 @@ fn first_file_system(
     process::shown(Command::new("gcc").args(flags).arg(inside.join("tenant.c")).arg("-o").arg(&tenant))?;
     let mut archive = cpio::Archive::new();
     let mut needed = BTreeSet::new();
-    for (path, name) in [(library, "lib/libbrkmap.so"), (command, "bin/brkmap"), (&tenant, "bin/tenant")] {
+    let mut built = vec![(library, "lib/libbrkmap.so"), (&tenant, "bin/tenant")];
+    built.extend(command.map(|path| (path, "bin/brkmap")));
+    for (path, name) in built {
         needed.extend(needed_by(path)?);
         archive.file(name, &stripped(path, work)?);
     }

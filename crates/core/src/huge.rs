@@ -4,7 +4,8 @@
 //! is small, and only in what a source has just grown by, of which the store hands out the lowest slices first; not for a
 //! block that is as large as a chunk and a good part of the heap, of which the program may touch a little here and there. When
 //! memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel (khugepaged)
-//! would fill the holes again. Huge pages that are there stay huge where no hole is.
+//! would fill the holes again, and where the system makes huge pages of everything, without having been asked for any. Huge
+//! pages that are there stay huge where no hole is.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 
@@ -19,6 +20,8 @@ pub(crate) const CHUNK: usize = 2 << 20;
 /// No huge pages for a heap that uses less than this: the last one that growth touches may be almost empty, and 2 MiB are a
 /// fifth of a heap of 10 MiB.
 const LEAST: usize = 32 << 20;
+/// The kernel is not told about a heap that owns less than this: it cannot fill more than that.
+const LEAST_TO_FILL: usize = 8 << 20;
 
 impl<P: Platform> Engine<P> {
     /// Shall what is added now, for a block or page of `need` bytes, be made of huge pages?
@@ -28,18 +31,18 @@ impl<P: Platform> Engine<P> {
 
     /// A source grew from `start` to `end`, for a block or page of `need` bytes: asks for huge pages there.
     pub(crate) fn advise_growth(&self, spans: &mut Spans, need: usize, start: usize, end: usize) {
+        spans.may_be_filled |= spans.owned.iter().sum::<usize>() * SLICE >= LEAST_TO_FILL;
         if !self.grows_huge(need) {
             return;
         }
         // From end to end, so that what was grown by one after the other is one mapping to the kernel; it makes huge pages of
         // whole chunks alone.
         self.advise_huge(start, end - start, true);
-        spans.is_huge = true;
     }
 
     /// Memory went back: what exists shall not become huge any more.
     pub(crate) fn end_growth(&self, spans: &mut Spans) {
-        if !core::mem::take(&mut spans.is_huge) {
+        if !core::mem::take(&mut spans.may_be_filled) {
             return;
         }
         for leaf in self.map.leaves() {

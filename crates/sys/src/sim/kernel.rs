@@ -236,11 +236,10 @@ impl Kernel for Sim {
         assert!(known, "advice for {start:#x}..{end:#x}: not all of it is mapped");
         let page = self.config().page_size;
         for at in (start..end).step_by(page) {
-            if wanted {
-                state.huge.insert(at)
-            } else {
-                state.huge.remove(&at)
-            };
+            let State { huge, never_huge, .. } = &mut *state;
+            let (one, other) = if wanted { (huge, never_huge) } else { (never_huge, huge) };
+            one.insert(at);
+            other.remove(&at);
         }
     }
 
