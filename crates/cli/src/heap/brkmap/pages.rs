@@ -15,9 +15,9 @@ pub(super) struct Shares {
     pub(super) pinning_blocks: u64,
 }
 
-/// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `used` counts
-/// the blocks that are live or wait in a thread's list.
-pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[bool], os_page: u64) -> Shares {
+/// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `cached`
+/// counts the free blocks that a thread takes next.
+pub(super) fn share_blocks(is_live: &[bool], size: u64, cached: u64, resident: &[bool], os_page: u64) -> Shares {
     let mut live_bytes = vec![0u64; resident.len()];
     let mut live_blocks = 0;
     for (index, _) in is_live.iter().enumerate().filter(|(_, is_live)| **is_live) {
@@ -50,7 +50,7 @@ pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[b
         *free += os_page - live;
     }
     // A thread's list may hold blocks whose OS pages are gone; only resident bytes can be shared out.
-    let cached = u64::try_from(used).unwrap_or(0).saturating_sub(live_blocks).saturating_mul(size);
+    let cached = cached.saturating_mul(size);
     for free in [&mut shares.pinned, &mut shares.returnable] {
         let taken = (cached - shares.caches).min(*free);
         *free -= taken;
