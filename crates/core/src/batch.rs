@@ -26,6 +26,10 @@ impl<T: Copy> Batch<T> {
         Batch { ranges: [Range { start: 0, bytes: 0 }; ROOM], notes: [None; ROOM], count: 0, rule }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.count == ROOM
     }
