@@ -54,7 +54,7 @@ impl<P: Platform> Engine<P> {
         self.load_list(page)
     }
 
-    /// Fills the heap's list from its CURRENT page.
+    /// Fills the list of a CURRENT page.
     fn load_list(&self, page: &PageMeta) -> bool {
         if page.local.load(Relaxed).is_null() {
             let mut list: *mut Block = self.carve(page);
