@@ -346,7 +346,7 @@ fn a_freed_mapping_is_kept_where_there_is_room_alone() {
         let mut bench = Bench::limited(250 * MIB, 20 * MIB);
         bench.engine.platform().has_helper.store(true, Relaxed);
         bench.take(20);
-        let mut kept = |touched: usize| {
+        let kept = |touched: usize| {
             let large = bench.engine.allocate(57 * MIB);
             bench.uses(touched * MIB);
             bench.sim().advance_ms(60);
