@@ -1,6 +1,7 @@
 //! What every check shares: where the sources are, where to work, what was selected, what came out so far.
 
 use crate::report::Report;
+use crate::tools::Install;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub(crate) struct Context {
     pub(crate) work: PathBuf,
     /// `cargo xtask extended`: only the programs that have an `extended:` key, at their full size.
     pub(crate) extended: bool,
+    /// What to do about what is missing.
+    pub(crate) install: Install,
     /// Results so far.
     pub(crate) report: Report,
     filter: Option<String>,
@@ -19,12 +22,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(filter: Option<String>) -> Result<Self, String> {
+    pub(crate) fn new(filter: Option<String>, install: Install) -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent directory")?.to_owned();
         let work = std::env::temp_dir().join(format!("brkmap-test-{}", std::process::id()));
         std::fs::create_dir(&work).map_err(|e| format!("cannot create {}: {e}; set TMPDIR", work.display()))?;
         allow_everyone(&work)?;
-        Ok(Self { root, work, extended: false, report: Report::default(), filter, library: None })
+        Ok(Self { root, work, extended: false, install, report: Report::default(), filter, library: None })
     }
 
     /// Whether the check `group/name` was asked for.

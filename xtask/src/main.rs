@@ -8,6 +8,8 @@
 //! cargo xtask soak [OPERATIONS [FIRST_SEED]] the model test at length: 10^9 operations, all processors
 //! cargo xtask extended [--no-install] [--library PATH] [FILTER]
 //!                                            the programs that have a full size (`extended:`), at that size; minutes each
+//! cargo xtask guest [--no-install] [--library PATH] [FILTER]
+//!                                            what the library does under control groups of a Linux of its own, in qemu
 //! cargo xtask bench ARGS…                    the benchmark runner
 //! cargo xtask golden                         writes the counts of the fast paths' machine code anew (tests/golden)
 //! cargo xtask gates                          writes the bounds of the instruction counts anew (tests/instructions/gates.txt)
@@ -20,7 +22,8 @@
 //! `test` runs, in this order: the tools it needs, formatting and lints, the Rust tests, the build of the command (whose
 //! `lib-path` names the one library that everything after it uses), the library's symbols, the machine code of its fast
 //! paths, the C behaviour programs, the fault programs, the programs whose calls are traced, the ways of linking, the real
-//! programs, the instructions of a few of them against glibc's, and library and command beside other tools. `FILTER` is a substring of a check's name as the output shows it
+//! programs, the instructions of a few of them against glibc's, library and command beside other tools, and what happens under
+//! the kernel of a guest. `FILTER` is a substring of a check's name as the output shows it
 //! (`c/errno`, `programs/git`).
 //! `--library` checks that file instead of the one the command carries.
 #![forbid(unsafe_code)]
@@ -33,6 +36,7 @@ mod context;
 mod faults;
 mod gates;
 mod golden;
+mod guest;
 mod header;
 mod install;
 mod instructions;
@@ -53,6 +57,7 @@ const USAGE: &str = "usage: cargo xtask test [--no-install] [--library PATH] [FI
        cargo xtask instructions [--no-install] [--library PATH] [FILTER]
        cargo xtask soak [OPERATIONS [FIRST_SEED]]
        cargo xtask extended [--no-install] [--library PATH] [FILTER]
+       cargo xtask guest [--no-install] [--library PATH] [FILTER]
        cargo xtask bench [ARGS…]
        cargo xtask golden
        cargo xtask gates
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
     let done = match verb.as_deref() {
         Some("test") => with_context(&rest, test),
         Some("instructions") => with_context(&rest, instructions::run),
+        Some("guest") => with_context(&rest, guest::task),
         Some("extended") => with_context(&rest, extended),
         Some("soak") => rust_checks::soak(&rest),
         Some("bench") => rust_checks::bench(&rest),
@@ -127,6 +133,7 @@ fn test(context: &mut Context) -> Result<bool, String> {
     programs::run(context);
     gates::run(context);
     beside::run(context);
+    guest::run(context);
     context.report.finish()
 }
 
@@ -140,7 +147,7 @@ fn extended(context: &mut Context) -> Result<bool, String> {
 
 fn with_context(args: &[String], task: fn(&mut Context) -> Result<bool, String>) -> Result<bool, String> {
     let options = options(args)?;
-    let mut context = Context::new(options.filter)?;
+    let mut context = Context::new(options.filter, options.install)?;
     let done = options
         .library
         .map_or(Ok(()), |path| context.use_library(path.as_ref()))

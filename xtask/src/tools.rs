@@ -49,6 +49,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("xz", "xz-utils"),
     ("chromium", "chromium"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("libjemalloc.so.2", "libjemalloc2"),

@@ -317,10 +317,10 @@ fn settings(pid: i32) -> Vec<String> {
 pub(crate) fn limit(pid: i32) -> Option<Limit> {
     let group = cgroup::parse(&collect::text(pid, "cgroup").ok()?)?;
     let (mounted, shown) = cgroup::mount(&fs::read_to_string("/proc/self/mountinfo").ok()?, group.version)?;
-    let (limit_file, used_file) = group.version.files();
+    let (limit_files, used_file) = group.version.files();
     let read = |folder: &str, file: &str| fs::read_to_string(format!("{folder}/{file}")).ok();
     let of = |folder: String| {
-        let limit = cgroup::limit(&read(&folder, limit_file)?)?;
+        let limit = cgroup::lowest(limit_files.iter().filter_map(|file| read(&folder, file)))?;
         let used = read(&folder, used_file)?.trim().parse().ok()?;
         Some(Limit { folder, limit, used })
     };

@@ -1,11 +1,13 @@
 //! Pieces that go back to the kernel together: a call for each would cost several times as much.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
+use core::sync::atomic::Ordering::Relaxed;
 
 use brkmap_sys::{Kernel, Range};
 use brkmap_wire::{Counter, Rule};
 
 use crate::engine::{Engine, Platform};
+use crate::huge::CHUNK;
 
 /// Pieces that are collected at most: their gate or the store's lock is held until they are gone.
 const ROOM: usize = 64;
@@ -22,6 +24,10 @@ pub(crate) struct Batch<T: Copy> {
 impl<T: Copy> Batch<T> {
     pub(crate) fn new(rule: Rule) -> Batch<T> {
         Batch { ranges: [Range { start: 0, bytes: 0 }; ROOM], notes: [None; ROOM], count: 0, rule }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -52,6 +58,9 @@ impl<P: Platform> Engine<P> {
         if ranges.is_empty() {
             return Emptied { bytes: 0, refused: false };
         }
+        if !self.purges_lazily() {
+            self.split_around(ranges);
+        }
         // SAFETY: [span-bits] free slices under the store's lock, or [stale-books] OS pages of a page without a live block
         // under its heap's gate: nobody else touches them until the batch is empty.
         let purged = unsafe {
@@ -68,9 +77,32 @@ impl<P: Platform> Engine<P> {
         Emptied { bytes, refused }
     }
 
+    /// Has the huge pages split of which the ranges are parts: an OS page of each is told. Whole ones go back whole, and what
+    /// is purged lazily is split by the kernel.
+    fn split_around(&self, ranges: &[Range]) {
+        let os_page = self.os_page.load(Relaxed);
+        let mut told = [Range { start: 0, bytes: 0 }; 2 * ROOM];
+        let mut count = 0;
+        let mut last = usize::MAX;
+        for range in ranges {
+            let end = range.start + range.bytes;
+            for start in [range.start, end - os_page] {
+                let chunk = start / CHUNK;
+                let is_whole = chunk * CHUNK >= range.start && (chunk + 1) * CHUNK <= end;
+                if chunk != last && !is_whole {
+                    told[count] = Range { start, bytes: os_page };
+                    count += 1;
+                    last = chunk;
+                }
+            }
+        }
+        self.kernel().split_huge(&told[..count]);
+    }
+
     /// Purges a range that holds nothing; `true`: it reads as zero now.
     pub(crate) fn purge(&self, start: usize, bytes: usize, rule: Rule) -> bool {
         let Some(start) = NonNull::new(with_exposed_provenance_mut::<u8>(start)) else { return false };
+        self.split_around(&[Range { start: start.addr().get(), bytes }]);
         // SAFETY: [span-bits] the range is free and the engine's.
         let done = unsafe { self.kernel().purge(start, bytes) };
         if done {

@@ -52,7 +52,10 @@ impl<P: Platform> Engine<P> {
             // The kernel would copy small pages that the child shares into huge ones, 2 MiB for a write here and there, and the
             // first touch of what is resident and was never used would be a copy.
             // SAFETY: [store-lock] taken just now.
-            self.end_growth(unsafe { &mut *self.spans.get() });
+            let spans = unsafe { &mut *self.spans.get() };
+            if spans.is_huge {
+                self.end_growth(spans);
+            }
         }
         self.fork_held.store(held, Relaxed);
         self.forking.store(me, Relaxed);

@@ -212,6 +212,9 @@ impl<P: Platform> Engine<P> {
         if !self.kernel().purge_is_honest() {
             return 0;
         }
+        if spans.dirty > keep {
+            self.end_growth(spans);
+        }
         let mut bytes = 0;
         let mut batch = Batch::new(rule);
         for leaf in self.map.leaves() {

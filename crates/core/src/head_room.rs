@@ -15,6 +15,8 @@
 pub const FIRST_LOOK: usize = 16 << 20;
 /// Time between two readings, in ms, at least. A reading takes some tens of microseconds.
 pub const PAUSE_MS: u64 = 50;
+/// How long memory that was taken is expected to be touched, in ms: what was not by then is left out little by little.
+const PROMISE_MS: u64 = 2000;
 /// Stalls from which on memory is tight, in hundredths of a per cent of the time.
 pub const STALL: u32 = 1000;
 
@@ -67,6 +69,27 @@ impl Room {
     /// Bytes that the process may grow before one looks again: half of what separates it from "little".
     pub fn step(self) -> usize {
         (self.left.saturating_sub(little(self.limit)) / 2).clamp(1 << 20, 256 << 20)
+    }
+}
+
+/// Memory that the process took and did not touch yet: the group's account does not show it, but it will. Without it a large
+/// block would look like room until it is written, and what is free then would be kept beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    bytes: usize,
+}
+
+impl Promise {
+    /// Nothing was taken.
+    pub const NONE: Promise = Promise { bytes: 0 };
+
+    /// What is left of it at a reading, `ms` after the last one, between which the process grew by `grown` bytes and the
+    /// account by `shown`. What others of the group give back is no sign of anything here.
+    pub fn settle(&mut self, grown: isize, shown: isize, ms: u64) -> usize {
+        let before = isize::try_from(self.bytes).unwrap_or(isize::MAX);
+        let open = before.saturating_add(grown).saturating_sub(shown.max(grown.min(0))).max(0) as u128;
+        self.bytes = (open * u128::from(PROMISE_MS - ms.min(PROMISE_MS)) / u128::from(PROMISE_MS)) as usize;
+        self.bytes
     }
 }
 
@@ -153,6 +176,23 @@ mod tests {
         assert_eq!(step(0), MIB);
         assert!(Room { limit: 800 * MIB, left: 120 * MIB }.after(30 * MIB).is_little());
         assert_eq!(Room { limit: 1, left: 1 }.after(usize::MAX).left, 0);
+    }
+
+    #[test]
+    fn what_was_taken_counts_until_it_is_touched() {
+        let mut promise = Promise::NONE;
+        assert_eq!(promise.settle(60, 0, 0), 60);
+        assert_eq!(promise.settle(0, 25, 0), 35, "a part was touched");
+        assert_eq!(promise.settle(-10, -10, 0), 35, "something else went back");
+        assert_eq!(promise.settle(-10, 0, 0), 25, "untouched, and free again");
+        assert_eq!(promise.settle(0, -500, 0), 25, "others gave back");
+        assert_eq!(promise.settle(5, 500, 0), 0, "others took");
+        // Memory that is never touched fades.
+        assert_eq!(promise.settle(1000, 0, PROMISE_MS / 4), 750);
+        assert_eq!(promise.settle(0, 0, 10 * PROMISE_MS), 0);
+        assert_eq!(promise.settle(isize::MAX, isize::MIN, 0), isize::MAX as usize);
+        assert_eq!(promise.settle(isize::MAX, isize::MIN, 0), isize::MAX as usize);
+        assert_eq!(promise.settle(isize::MIN, isize::MAX, 1), 0);
     }
 
     #[test]

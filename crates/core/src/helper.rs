@@ -334,9 +334,6 @@ impl<P: Platform> Engine<P> {
         let outcome = Outcome { returned: found.returned, regretted, blocks: found.blocks };
         self.with_spans(|spans| {
             spans.patience.learn(outcome);
-            if outcome.returned != 0 {
-                self.end_growth(spans);
-            }
             Look {
                 returned: found.returned,
                 busy,

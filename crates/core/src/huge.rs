@@ -4,7 +4,8 @@
 //! is small, and only in what a source has just grown by, of which the store hands out the lowest slices first; not for a
 //! block that is as large as a chunk and a good part of the heap, of which the program may touch a little here and there. When
 //! memory goes back the growth is over: from then on nothing that exists is to be made huge, because the kernel (khugepaged)
-//! would fill the holes again. Huge pages that are there stay huge where no hole is.
+//! would fill the holes again, and where the system makes huge pages of everything, without having been asked for any. Huge
+//! pages that are there stay huge where no hole is.
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 
@@ -22,6 +23,8 @@ pub(crate) const CHUNK: usize = 2 << 20;
 /// No huge pages for a heap that uses less than this: the last one that growth touches may be almost empty, and 2 MiB are a
 /// fifth of a heap of 10 MiB.
 const LEAST: usize = 32 << 20;
+/// The kernel is not told about a heap that owns less than this: it cannot fill more than that.
+const LEAST_TO_FILL: usize = 8 << 20;
 /// Slices of a huge page. A word of a leaf's bitmaps has those of whole huge pages.
 const CHUNK_SLICES: usize = CHUNK / SLICE;
 const _: () = assert!(64 % CHUNK_SLICES == 0);
@@ -34,6 +37,7 @@ impl<P: Platform> Engine<P> {
 
     /// A source grew from `start` to `end`, for a block or page of `need` bytes: asks for huge pages there.
     pub(crate) fn advise_growth(&self, spans: &mut Spans, need: usize, start: usize, end: usize) {
+        spans.may_be_filled |= spans.owned.iter().sum::<usize>() * SLICE >= LEAST_TO_FILL;
         if !self.grows_huge(need) {
             return;
         }
@@ -43,10 +47,11 @@ impl<P: Platform> Engine<P> {
         spans.is_huge = true;
     }
 
-    /// Memory went back, or the process is about to fork: what exists shall not become huge any more, and what huge pages made
+    /// Memory went back, or the process is about to fork and grew by huge pages: what exists shall not become huge any more, and what huge pages made
     /// resident beyond the slices that were taken goes back.
     pub(crate) fn end_growth(&self, spans: &mut Spans) {
-        if !core::mem::take(&mut spans.is_huge) {
+        let was_huge = core::mem::take(&mut spans.is_huge);
+        if !core::mem::take(&mut spans.may_be_filled) && !was_huge {
             return;
         }
         for leaf in self.map.leaves() {
@@ -58,7 +63,9 @@ impl<P: Platform> Engine<P> {
                 end = first;
             }
         }
-        self.purge_untouched();
+        if was_huge {
+            self.purge_untouched();
+        }
     }
 
     /// Gives back the free slices that share a huge page with touched ones and were not touched themselves, or not since they

@@ -306,6 +306,11 @@ impl<P: Platform> Engine<P> {
     fn empty_holes(&self, holes: &mut Batch<Hole<'_>>) -> usize {
         let fill =
             |hole: Hole<'_>| (hole.first..hole.first + hole.count).for_each(|index| hole.record.set_hole(index, false));
+        if holes.is_empty() {
+            return 0;
+        }
+        // First, or the kernel makes a huge page where memory just went.
+        self.with_spans(|spans| self.end_growth(spans));
         let bytes = self.empty_batch(holes, fill).bytes;
         self.asleep.fetch_add(bytes, Relaxed);
         bytes

@@ -8,7 +8,7 @@
 //! * setting one of the four options that end the dynamics ends this too;
 //! * few are kept ([`policy::kept_budget`]), all of them go where a mapping is made that none of them serves, when memory
 //!   is refused or limited, with `malloc_trim`, and when two looks of the helper have found them;
-//! * where no helper may or can be had, nothing is kept.
+//! * where no helper may or can be had, or memory is short in the control group, nothing is kept.
 //!
 //! A kept mapping is no block: its owner word says KEPT, so a second free is told from the first. The table lies under the
 //! store's lock ([kept-mapping]).
@@ -128,7 +128,7 @@ impl<P: Platform> Engine<P> {
         let kept = self.with_spans(|spans| {
             let live = self.counter(Counter::UsedSliceBytes) + self.counter(Counter::DirectLiveBytes);
             let budget = policy::kept_budget(live as usize);
-            if bytes > budget {
+            if bytes > budget || !self.may_stay(spans, bytes) {
                 return false;
             }
             while spans.kept.is_full() || spans.kept.bytes + bytes > budget {

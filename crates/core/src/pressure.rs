@@ -3,15 +3,16 @@
 //! ```text
 //!   claim ── memory that was not touched yet ──► note_growth ─┐
 //!   has_room ── a mapping, or more of one ─────► make_room ───┼─► weigh ──► read the group's files, if it is time
-//!   look ── the helper, something waits ───────► look_around ─┘     │
+//!   look ── the helper, something waits ───────► look_around ─┤     │
+//!   keep_mapping ── a large block was freed ───► may_stay ────┘     │
 //!                                                                   └────► TIGHT: give back, call the helper
 //! ```
 //!
 //! What is asked of the kernel's files, and when it is little, are the rules of `cgroup` and `head_room`. A process learns
 //! of its group when it has 16 MiB; where there is no limit, or no file to read, that was all: `watch` is out of reach from
 //! then on. With a limit, the files are read again each time the process has grown by half of what separates it from
-//! "little", or while something waits to go back; never more often than every 50 ms, and in between our own growth is
-//! counted against what was left.
+//! "little", while something waits to go back, or where a freed mapping could be kept; never more often than every 50 ms,
+//! and in between our own growth is counted against what was left, as is what was taken and is not touched yet.
 //!
 //! While memory is tight the budget of free memory is 0, so whatever is free goes back, and memory that was not touched
 //! yet is only used once nothing else is free. Everything here happens under the store's lock. `fork` takes that lock, so
@@ -26,7 +27,7 @@ use brkmap_wire::{Counter, Rule};
 use crate::cgroup::{self, FILE, Group, LEVELS, Lines, Stall, Version};
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
-use crate::head_room::{self, Room, Supply};
+use crate::head_room::{self, Promise, Room, Supply};
 use crate::kept::Which;
 use crate::policy;
 use crate::spans::Spans;
@@ -65,21 +66,55 @@ pub(crate) struct Outlook {
     limits: u32,
     /// The lowest level that is there: the process's own group.
     own: usize,
-    /// The last reading: when, in ms; what the process had then; what was left; the stalls in all.
+    /// The last reading: when, in ms; what the process had then; what was left, as told and without what is still to be
+    /// touched; the stalls in all.
     read_at: u64,
     had: usize,
+    told: Option<Room>,
     room: Option<Room>,
+    promise: Promise,
     stalled: u64,
 }
 
 impl Outlook {
     pub(crate) const fn new() -> Outlook {
-        Outlook { known: false, group: Group::NONE, limits: 0, own: 0, read_at: 0, had: 0, room: None, stalled: 0 }
+        Outlook {
+            known: false,
+            group: Group::NONE,
+            limits: 0,
+            own: 0,
+            read_at: 0,
+            had: 0,
+            told: None,
+            room: None,
+            promise: Promise::NONE,
+            stalled: 0,
+        }
+    }
+
+    /// Takes a reading down: the process has `has` bytes. What is left but for what will be touched.
+    fn note(&mut self, has: usize, told: Option<Room>, ms: u64) -> Option<Room> {
+        let shown = match (self.told, told) {
+            (Some(before), Some(now)) if before.limit == now.limit => before.left as isize - now.left as isize,
+            _ => 0,
+        };
+        let grown = if self.told.is_some() { has as isize - self.had as isize } else { 0 };
+        let promised = self.promise.settle(grown, shown, ms);
+        (self.had, self.told, self.room) = (has, told, told.map(|room| room.after(promised)));
+        self.room
+    }
+
+    /// The process gave `bytes` back since.
+    fn note_return(&mut self, bytes: usize) {
+        self.had = self.had.saturating_sub(bytes);
+        for room in [&mut self.told, &mut self.room].into_iter().flatten() {
+            room.left = room.left.saturating_add(bytes).min(room.limit);
+        }
     }
 
     /// In the child of a fork: it may be put into another group.
     pub(crate) fn forget(&mut self) {
-        (self.known, self.read_at, self.stalled) = (false, 0, 0);
+        (self.known, self.read_at, self.stalled, self.told) = (false, 0, 0, None);
     }
 }
 
@@ -168,11 +203,19 @@ impl<P: Platform> Engine<P> {
             self.gauge.watch.store(has.saturating_add(1 << 20), Relaxed);
         }
         if self.is_tight() {
-            self.release_kept(spans, Which::All);
-            if spans.dirty > 0 {
-                self.purge_dirty(spans, 0, Rule::Pressure);
-            }
+            let kept = self.release_kept(spans, Which::All);
+            let purged = if spans.dirty > 0 { self.purge_dirty(spans, 0, Rule::Pressure) } else { 0 };
+            spans.outlook.note_return(kept + purged);
         }
+    }
+
+    /// May `bytes` that were a block until now be kept, or is memory short?
+    pub(crate) fn may_stay(&self, spans: &mut Spans, bytes: usize) -> bool {
+        let has = self.has(spans).saturating_add(bytes);
+        if has >= head_room::FIRST_LOOK {
+            self.weigh(spans, has, 0);
+        }
+        !self.is_tight()
     }
 
     fn set_supply(&self, supply: Supply, watch: usize) {
@@ -189,11 +232,10 @@ impl<P: Platform> Engine<P> {
         let before = self.supply();
         let outlook = &mut spans.outlook;
         let asked = self.ask_group(outlook, now);
-        outlook.read_at = now;
+        let ms = now.saturating_sub(core::mem::replace(&mut outlook.read_at, now));
         match asked {
-            Ok((room, stall)) => {
-                (outlook.had, outlook.room) = (has - fresh, room);
-                let room = room.map(|room| room.after(fresh));
+            Ok((told, stall)) => {
+                let room = outlook.note(has - fresh, told, ms).map(|room| room.after(fresh));
                 let step = room.map_or(head_room::FIRST_LOOK, Room::step);
                 self.set_supply(head_room::supply(before, room, stall), has.saturating_add(step));
             }

@@ -62,6 +62,8 @@ pub(crate) struct Spans {
     pub(crate) call_delay: u64,
     /// Huge pages were asked for since memory last went back.
     pub(crate) is_huge: bool,
+    /// Memory was added since some last went back, of which the kernel may make huge pages.
+    pub(crate) may_be_filled: bool,
     /// What the looks have learnt.
     pub(crate) patience: Patience,
     /// Direct mappings that wait for a block of their size.
@@ -104,6 +106,7 @@ impl Spans {
             regretted: 0,
             call_delay: 0,
             is_huge: false,
+            may_be_filled: false,
             patience: Patience::NEW,
             kept: Kept::new(),
         }

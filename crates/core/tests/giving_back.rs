@@ -155,6 +155,22 @@ fn with_helper(engine: &Engine<Stage>) {
 }
 
 #[test]
+fn huge_pages_are_split_before_parts_of_them_go_back() {
+    on(Config::linux(3), |engine, sim| {
+        let kept = sparse(engine);
+        (0..4).for_each(|_| {
+            sim.advance_ms(1000);
+            engine.look_once();
+        });
+        let idle = sim.purged_bytes();
+        engine.trim(0);
+        assert!(idle > 8 << 20 && sim.purged_bytes() >= idle, "{idle}");
+        assert_eq!(sim.stuck_bytes(), 0);
+        check(engine, &kept);
+    });
+}
+
+#[test]
 fn the_first_large_block_goes_back_at_once_and_later_ones_are_kept() {
     on(Config::linux(1), |engine, sim| {
         with_helper(engine);

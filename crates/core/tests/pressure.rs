@@ -2,13 +2,14 @@
 //! How the files are read is tested in `cgroup`, when memory is short in `head_room`; the same on real files of the kernel,
 //! or made-up ones in their place, in `tests/faults/cgroup_*`.
 
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use brkmap_core::config::{Key, Settings};
 use brkmap_core::head_room::Supply::{Ample, Tight};
 use brkmap_core::{EMPTY_HEAP, Engine, Heap, Platform, RootCell};
 use brkmap_sys::Kernel;
 use brkmap_sys::sim::{Call, Config, Fault, Sim};
+use brkmap_wire::Counter;
 
 const MIB: usize = 1 << 20;
 const TWO: &str = "/sys/fs/cgroup/shop/till";
@@ -18,6 +19,7 @@ struct Stage {
     sim: Sim,
     settings: Settings,
     heap: AtomicPtr<Heap>,
+    has_helper: AtomicBool,
 }
 
 impl Platform for Stage {
@@ -34,6 +36,11 @@ impl Platform for Stage {
 
     fn set_heap(&self, heap: &'static Heap) {
         self.heap.store((&raw const *heap).cast_mut(), Relaxed);
+    }
+
+    fn helper_entry(&self) -> Option<extern "C" fn()> {
+        extern "C" fn played_by_the_test() {}
+        self.has_helper.load(Relaxed).then_some(played_by_the_test)
     }
 
     fn no_memory(&self) {}
@@ -61,7 +68,10 @@ impl Bench {
         sim.advance_ms(1000);
         Sim::set_thread(sim.process_id());
         let heap = AtomicPtr::new((&raw const EMPTY_HEAP).cast_mut());
-        Bench { engine: Box::new(Engine::new(Stage { sim, settings, heap })), blocks: Vec::new() }
+        Bench {
+            engine: Box::new(Engine::new(Stage { sim, settings, heap, has_helper: AtomicBool::new(false) })),
+            blocks: Vec::new(),
+        }
     }
 
     /// A process in the group `/shop/till` of the second version, where `/shop/till` has a limit.
@@ -292,10 +302,64 @@ fn between_two_readings_the_own_growth_counts() {
         assert_eq!((bench.reads(), bench.engine.supply()), (reads, Ample));
         bench.take(70);
         assert_eq!((bench.reads(), bench.engine.supply()), (reads, Tight));
-        // The estimate was wrong.
-        bench.sim().advance_ms(60);
+        // What does not show for so long will not come.
+        bench.sim().advance_ms(3000);
         bench.take(1);
         assert_eq!(bench.engine.supply(), Ample);
+    });
+}
+
+#[test]
+fn a_large_block_is_no_room_before_it_is_touched() {
+    on_large_stack(|| {
+        let mut bench = Bench::limited(250 * MIB, 20 * MIB);
+        bench.take(160);
+        bench.uses(185 * MIB);
+        bench.sim().advance_ms(60);
+        let large = bench.engine.allocate(57 * MIB);
+        assert_eq!(bench.engine.supply(), Tight);
+        // The helper looks while the program is about to write it, and when it is half done.
+        for current in [185, 185, 213] {
+            bench.uses(current * MIB);
+            bench.sim().advance_ms(60);
+            bench.engine.look_once();
+            assert_eq!(bench.engine.supply(), Tight);
+        }
+        // Free again, it is none of what will come. A block that is never written is not waited for either.
+        // SAFETY: taken above, given back once.
+        unsafe { bench.engine.free(large) };
+        bench.uses(185 * MIB);
+        bench.sim().advance_ms(60);
+        bench.engine.look_once();
+        assert_eq!(bench.engine.supply(), Ample);
+        assert!(!bench.engine.allocate(57 * MIB).is_null());
+        bench.sim().advance_ms(3000);
+        bench.engine.look_once();
+        assert_eq!(bench.engine.supply(), Ample);
+        bench.whole();
+    });
+}
+
+#[test]
+fn a_freed_mapping_is_kept_where_there_is_room_alone() {
+    on_large_stack(|| {
+        let mut bench = Bench::limited(250 * MIB, 20 * MIB);
+        bench.engine.platform().has_helper.store(true, Relaxed);
+        bench.take(20);
+        let kept = |touched: usize| {
+            let large = bench.engine.allocate(57 * MIB);
+            bench.uses(touched * MIB);
+            bench.sim().advance_ms(60);
+            // SAFETY: taken above, given back once.
+            unsafe { bench.engine.free(large) };
+            bench.engine.counter(Counter::KeptLiveBytes) as usize / MIB
+        };
+        assert_eq!(kept(80), 0, "the first of a size goes at once");
+        assert_eq!(kept(80), 57);
+        assert_eq!(kept(240), 0);
+        bench.whole();
+        // The thread that stands for the helper says in the engine that it has ended.
+        std::mem::forget(bench);
     });
 }
 

@@ -189,6 +189,21 @@ fn a_fork_ends_growth_by_huge_pages() {
 }
 
 #[test]
+fn what_went_back_is_not_filled_again_where_the_system_makes_huge_pages_of_everything() {
+    on_large_stack(|| {
+        for (options, mib, told) in [("", 20, true), ("thp:off", 20, true), ("", 60, true), ("", 4, false)] {
+            let bench = Bench::new(options);
+            let blocks: Vec<_> = (0..mib << 10).map(|_| bench.take(1000)).collect();
+            blocks.into_iter().skip(1).for_each(|block| bench.give(block));
+            assert_eq!(bench.sim().never_huge_bytes(), 0, "{options} {mib}: while it grows");
+            bench.0.trim(0);
+            let never = bench.sim().never_huge_bytes();
+            assert_eq!(never >= mib << 20, told, "{options}: {never} bytes of {mib} MiB");
+        }
+    });
+}
+
+#[test]
 fn memory_that_goes_back_lazily_never_serves_calloc_as_zero() {
     on_large_stack(|| {
         let bench = Bench::new("purge:free");

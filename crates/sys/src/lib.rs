@@ -216,6 +216,14 @@ pub trait Kernel: Sync {
         let _ = (start, len, wanted);
     }
 
+    /// Makes OS pages of the huge pages that these page-aligned ranges are parts of, where there are any. A huge page of which
+    /// parts are purged leaves the resident size, but stays whole in the kernel's books, and on the account of the control
+    /// group, until memory runs short; one that was split first goes back piece by piece. Contents stay. A refusal is no
+    /// matter.
+    fn split_huge(&self, ranges: &[Range]) {
+        let _ = ranges;
+    }
+
     /// Does a purged page read as zero? Found out by trying, once; emulators and sandboxes answer "done" and do nothing.
     fn purge_is_honest(&self) -> bool;
 

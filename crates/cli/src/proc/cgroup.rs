@@ -3,18 +3,18 @@
 /// Where the controller of memory keeps its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// One tree for all controllers: `memory.max`, `memory.current`.
+    /// One tree for all controllers: `memory.max`, `memory.high`, `memory.current`.
     Two,
     /// A tree of its own: `memory.limit_in_bytes`, `memory.usage_in_bytes`.
     One,
 }
 
 impl Version {
-    /// Names of the files with the limit and the use.
-    pub(crate) fn files(self) -> (&'static str, &'static str) {
+    /// Names of the files with a limit, of which the lowest counts, and of the one with the use.
+    pub(crate) fn files(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Version::Two => ("memory.max", "memory.current"),
-            Version::One => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+            Version::Two => (&["memory.max", "memory.high"], "memory.current"),
+            Version::One => (&["memory.limit_in_bytes"], "memory.usage_in_bytes"),
         }
     }
 }
@@ -70,6 +70,11 @@ pub(crate) fn folders(group: &Group, mounted: &str, shown: &str) -> Vec<String> 
     }
 }
 
+/// The lowest of the limits in these texts.
+pub(crate) fn lowest(texts: impl Iterator<Item = String>) -> Option<u64> {
+    texts.filter_map(|text| limit(&text)).min()
+}
+
 /// Bytes of a limit; `None` for no limit, which the older tree writes as a huge number.
 pub(crate) fn limit(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|&bytes: &u64| bytes < 1 << 60)
@@ -123,6 +128,10 @@ mod tests {
         assert_eq!(limit("max\n"), None);
         assert_eq!(limit("9223372036854771712\n"), None);
         assert_eq!(limit("1048576\n"), Some(1 << 20));
+        let of = |texts: &[&str]| lowest(texts.iter().map(|text| (*text).to_owned()));
+        assert_eq!(of(&["max\n", "4096\n"]), Some(4096));
+        assert_eq!(of(&["8192\n", "4096\n"]), Some(4096));
+        assert_eq!(of(&["max\n", "max\n"]), None);
         let tight = Limit { folder: String::new(), limit: 5, used: 7 };
         assert_eq!(tight.head_room(), 0);
     }

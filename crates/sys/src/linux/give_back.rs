@@ -27,6 +27,9 @@ const REFUSED: u8 = 2;
 const MADV_FREE: usize = 8;
 const MADV_HUGEPAGE: usize = 14;
 const MADV_NOHUGEPAGE: usize = 15;
+/// Since Linux 5.4: "not needed soon". Told of a part of a huge page, the kernel splits it, because it can think so of a whole
+/// page alone. (`madvise_cold_or_pageout_pte_range` in its `mm/madvise.c`)
+const MADV_COLD: usize = 20;
 
 /// The kernel has no `MADV_FREE`.
 static LAZY_REFUSED: AtomicBool = AtomicBool::new(false);
@@ -43,6 +46,20 @@ pub(super) fn advise_huge(start: NonNull<u8>, bytes: usize, wanted: bool) {
     let advice = if wanted { MADV_HUGEPAGE } else { MADV_NOHUGEPAGE };
     // SAFETY: [no-memory-effect] the advice changes no contents
     unsafe { syscall::call3(nr::MADVISE, start.as_ptr() as usize, bytes, advice) };
+}
+
+/// See [`Kernel::split_huge`].
+pub(super) fn split_huge(ranges: &[Range]) {
+    for part in ranges.chunks(MOST) {
+        // SAFETY: [no-memory-effect] the advice changes no contents
+        if part.len() > 1 && vectors_work() && !refused(unsafe { advise(part, MADV_COLD) }) {
+            continue;
+        }
+        for range in part {
+            // SAFETY: [no-memory-effect] as above
+            unsafe { syscall::call3(nr::MADVISE, range.start, range.bytes, MADV_COLD) };
+        }
+    }
 }
 
 /// # Safety
@@ -110,7 +127,7 @@ fn whole_ranges(ranges: &[Range], bytes: usize) -> usize {
 }
 
 /// # Safety
-/// The ranges are the caller's and hold nothing that is needed. [`Range`] is the kernel's `struct iovec`.
+/// The ranges are the caller's and, unless the advice leaves contents alone, hold nothing that is needed. [`Range`] is the kernel's `struct iovec`.
 unsafe fn advise(ranges: &[Range], advice: usize) -> usize {
     // SAFETY: [caller-owns-range] the caller's promise; the kernel reads the array
     unsafe { syscall::call5(nr::PROCESS_MADVISE, SELF, ranges.as_ptr() as usize, ranges.len(), advice, 0) }

@@ -142,6 +142,10 @@ impl Kernel for Linux {
         give_back::advise_huge(start, len, wanted);
     }
 
+    fn split_huge(&self, ranges: &[Range]) {
+        give_back::split_huge(ranges);
+    }
+
     fn purge_is_honest(&self) -> bool {
         match PURGE.load(Ordering::Relaxed) {
             PURGE_UNKNOWN => try_purge(*self),

@@ -131,6 +131,17 @@ impl Sim {
         self.state().huge.len() * self.config().page_size
     }
 
+    /// Bytes that were mapped when it was said that they shall not become huge pages, whatever the system does by itself.
+    pub fn never_huge_bytes(&self) -> usize {
+        self.state().never_huge.len() * self.config().page_size
+    }
+
+    /// Bytes that were purged and that a control group would still be charged for if all memory were of huge pages: parts
+    /// of such as were not split before.
+    pub fn stuck_bytes(&self) -> usize {
+        self.state().stuck
+    }
+
     /// Lets time pass.
     pub fn advance_ms(&self, ms: u64) {
         self.state().now_ms += ms;

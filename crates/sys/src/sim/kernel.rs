@@ -11,6 +11,9 @@ use super::{ABORTED, Call, Config, Hints, Purging, Sim, State};
 use crate::linux::Linux;
 use crate::{FileRead, Kernel, Move, Purged, Purpose, Range};
 
+/// Bytes of a huge page.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Numbers for threads that were given none; far from those that tests use.
 static NEXT_THREAD: AtomicU32 = AtomicU32::new(1_000_000);
 
@@ -209,6 +212,12 @@ impl Kernel for Sim {
                 let hit = foreign.iter().find(|range| range.0 < end && start < range.1);
                 assert!(hit.is_none(), "purge of {start:#x}..{end:#x} hits the foreign part {hit:x?} of the break");
                 state.memory.zero(start, end);
+                for page in start / HUGE_PAGE..end.div_ceil(HUGE_PAGE) {
+                    let part = end.min((page + 1) * HUGE_PAGE) - start.max(page * HUGE_PAGE);
+                    if part < HUGE_PAGE && !state.split.contains(&page) {
+                        state.stuck += part;
+                    }
+                }
                 state.purged += (end - start) as u64;
                 true
             }
@@ -227,11 +236,19 @@ impl Kernel for Sim {
         assert!(known, "advice for {start:#x}..{end:#x}: not all of it is mapped");
         let page = self.config().page_size;
         for at in (start..end).step_by(page) {
-            if wanted {
-                state.huge.insert(at)
-            } else {
-                state.huge.remove(&at)
-            };
+            let State { huge, never_huge, .. } = &mut *state;
+            let (one, other) = if wanted { (huge, never_huge) } else { (never_huge, huge) };
+            one.insert(at);
+            other.remove(&at);
+        }
+    }
+
+    fn split_huge(&self, ranges: &[Range]) {
+        let mut state = self.state();
+        for &Range { start, bytes } in ranges {
+            let known = state.areas.covers(start, start + bytes) || state.brk.covers(start, start + bytes);
+            assert!(known, "advice for {start:#x} and {bytes} bytes: not all of it is mapped");
+            state.split.insert(start / HUGE_PAGE);
         }
     }
 

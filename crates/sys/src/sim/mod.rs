@@ -83,6 +83,11 @@ struct State {
     purged: u64,
     /// OS pages for which huge pages were asked.
     huge: HashSet<usize>,
+    /// OS pages of which none shall be made.
+    never_huge: HashSet<usize>,
+    /// Huge pages, by number, that were split; bytes that were purged in parts out of others.
+    split: HashSet<usize>,
+    stuck: usize,
 }
 
 /// Somebody else who uses the break too.
@@ -135,6 +140,9 @@ impl Sim {
             foreign: None,
             purged: 0,
             huge: HashSet::new(),
+            never_huge: HashSet::new(),
+            split: HashSet::new(),
+            stuck: 0,
         };
         Sim(Arc::new(Shared { config, spawned: AtomicU32::new(0), state: Mutex::new(state) }))
     }

@@ -67,11 +67,11 @@ impl Scope {
     pub(super) fn group(&self) -> Option<Group> {
         let Scope::Group(folder) = self else { return None };
         let version = if folder.join(Version::One.files().1).exists() { Version::One } else { Version::Two };
-        let (limit_file, used_file) = version.files();
+        let (limit_files, used_file) = version.files();
         let read = |folder: &Path, file: &str| fs::read_to_string(folder.join(file)).ok();
         let used = |folder: &Path| read(folder, used_file)?.trim().parse().ok();
         let of = |folder: &Path| {
-            let limit = cgroup::limit(&read(folder, limit_file)?)?;
+            let limit = cgroup::lowest(limit_files.iter().filter_map(|file| read(folder, file)))?;
             Some(Limit { folder: folder.display().to_string(), limit, used: used(folder)? })
         };
         let limit = folder.ancestors().filter_map(of).min_by_key(Limit::head_room);

@@ -1,0 +1,28 @@
+# behaviour: as root with tracefs, `brkmap syscalls PID` watches a running process by the kernel's tracepoints, without
+#   stopping it, and misses none of its calls
+# source: perf_event_open(2); docs/SYSCALLS_VIEW.md
+# timeout: 120
+# programs: brkmap
+. ./common.sh
+
+group traced
+rm -f /tmp/go
+within mmap_threshold:256K tenant calls 100 &
+started=$!
+until worker=$(pidof tenant); do holds "the program runs" kill -0 $started; sleep 0.1; done
+brkmap syscalls "$worker" --for 30 > /tmp/seen 2>&1 &
+watcher=$!
+# It has its counters of events, so it watches.
+until ls -l /proc/$watcher/fd 2> /dev/null | grep -q perf_event; do holds "brkmap runs: $(cat /tmp/seen)" kill -0 $watcher; sleep 0.1; done
+sleep 1
+touch /tmp/go
+wait $started
+wait $watcher
+cat /tmp/seen
+contains 'by tracepoints, never stopped' "$(cat /tmp/seen)"
+# Beside those of the blocks there may be one for the heap itself.
+seen=$(tr -s ' ' < /tmp/seen)
+mapped=$(number mmap "$(echo "$seen" | grep '^ mmap ')")
+least 100 "$mapped"
+most 101 "$mapped"
+contains '^ munmap 100 -100.0 MiB' "$seen"
