@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// RSS after a call that cannot lower it is read at most so often, for the timeline.
-const RSS_PAUSE: Duration = Duration::from_millis(1);
+const RSS_PAUSE: Duration = Duration::from_millis(4);
 /// `/proc/PID/maps` is read again for code that is not known at most so often.
 const MAPS_PAUSE: Duration = Duration::from_millis(200);
 
@@ -185,17 +185,15 @@ impl Recorder {
     }
 
     /// A thread is at the beginning of a call.
-    pub(super) fn entry(&mut self, pid: i32, tid: i32, kind: Kind, arguments: Option<[u64; 6]>) {
+    pub(super) fn entry(&mut self, pid: i32, tid: i32, kind: Kind, arguments: &[u64; 6]) {
         let Some(memory) = self.memories.get(&pid) else { return };
         let memory = memory.borrow();
-        let rss = if kind.may_return() { rss(&memory, self.os_page) } else { None };
-        let mut is_chunk = false;
-        if kind == Kind::Munmap && memory.threshold.is_dynamic {
-            let arguments = arguments.or_else(|| ptrace::registers(tid).ok().map(|registers| registers.arguments));
-            is_chunk = arguments.is_some_and(|[address, length, ..]| {
-                length > memory.threshold.bytes && self::is_chunk(&head(tid, address), length)
-            });
-        }
+        let rss = if kind.may_return(arguments, memory.space.top()) { rss(&memory, self.os_page) } else { None };
+        let [address, length, ..] = *arguments;
+        let is_chunk = kind == Kind::Munmap
+            && memory.threshold.is_dynamic
+            && length > memory.threshold.bytes
+            && is_chunk(&head(tid, address), length);
         self.pending.insert(tid, Pending { kind, begin: Instant::now(), rss, is_chunk });
     }
 

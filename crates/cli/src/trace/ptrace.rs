@@ -115,20 +115,29 @@ fn duration(time: libc::timeval) -> Duration {
 
 /// Takes the next change of any child or tracee. `None` when nothing waits; an error (`ECHILD`) when nobody is left.
 pub(crate) fn wait_any() -> io::Result<Option<Event>> {
+    wait(libc::WNOHANG)
+}
+
+/// The same, and sleeps until there is one; `None` when a signal came first.
+pub(crate) fn wait_long() -> io::Result<Option<Event>> {
+    wait(0)
+}
+
+fn wait(flags: i32) -> io::Result<Option<Event>> {
     loop {
         let mut status = 0;
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: [valid-out-pointer] both live on this frame.
-        let tid =
-            unsafe { libc::wait4(-1, &mut status, libc::__WALL | libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr()) };
+        let tid = unsafe { libc::wait4(-1, &mut status, libc::__WALL | libc::WUNTRACED | flags, usage.as_mut_ptr()) };
         match tid {
             0 => return Ok(None),
             -1 => {
                 let error = io::Error::last_os_error();
-                if error.kind() == io::ErrorKind::Interrupted {
-                    continue;
+                match error.kind() {
+                    io::ErrorKind::Interrupted if flags == 0 => return Ok(None),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error),
                 }
-                return Err(error);
             }
             _ => {}
         }
