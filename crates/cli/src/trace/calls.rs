@@ -3,6 +3,7 @@
 //! While a thread is stopped, only what would be gone afterwards is read: registers, the top of its stack, RSS, the head of
 //! a chunk that is unmapped. Unwinding, names and sums come when it runs again.
 
+use super::kernel::Told;
 use super::ptrace::{self, Registers};
 use super::tracepoint::CallRecord;
 use crate::collect;
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) stacks: bool,
     /// Is told of each call.
     pub(crate) listener: Option<Listener>,
+    /// Whether programs in the kernel may tell of the calls, where that is allowed: then the command is not stopped.
+    pub(crate) by_kernel: bool,
 }
 
 /// Sees each call as it happens.
@@ -49,6 +52,8 @@ pub(crate) struct Recorded {
     pub(crate) lost: u64,
     /// Programs in the tree that trace others and could not.
     pub(crate) tracers: Vec<String>,
+    /// Programs in the kernel told of them; the command was not stopped.
+    pub(crate) by_kernel: bool,
 }
 
 /// One address space.
@@ -92,6 +97,8 @@ pub(super) struct Raw {
 /// See the module.
 pub(crate) struct Recorder {
     begin: Instant,
+    /// The same on CLOCK_MONOTONIC.
+    begin_on_clock: Duration,
     options: Options,
     memories: HashMap<i32, Rc<RefCell<Memory>>>,
     /// Processes that run a program of their own: the news of their birth may be late.
@@ -106,6 +113,7 @@ impl Recorder {
     pub(crate) fn new(options: Options) -> Recorder {
         Recorder {
             begin: Instant::now(),
+            begin_on_clock: os::clock(libc::CLOCK_MONOTONIC).unwrap_or_default(),
             options,
             memories: HashMap::new(),
             has_exec: HashSet::new(),
@@ -118,6 +126,7 @@ impl Recorder {
                 stacks: Stacks::default(),
                 lost: 0,
                 tracers: Vec::new(),
+                by_kernel: false,
             },
             os_page: 4096,
         }
@@ -314,6 +323,36 @@ impl Recorder {
         let has_sample = self.options.stacks && !self.sample.bytes.is_empty();
         let (rss, took, is_chunk, is_late) = ((None, after), None, false, true);
         self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late, has_sample });
+    }
+
+    /// A call that the kernel told of when it was over.
+    pub(super) fn told(&mut self, told: Told) {
+        let Told { pid, tid, begin, end, rss: (before, after), head, registers, stack } = told;
+        let Some(kind) = Kind::of(registers.call) else { return };
+        let Some(memory) = self.memories.get(&pid) else { return };
+        let mut memory = memory.borrow_mut();
+        let Registers { arguments, result, instruction, stack: top, frame, .. } = registers;
+        let at = Duration::from_nanos(end).saturating_sub(self.begin_on_clock);
+        let is_code = kind == Kind::Mmap && arguments[2] & libc::PROT_EXEC as u64 != 0;
+        // What was read later has it already.
+        memory.has_new_code |= is_code && self.begin + at > memory.maps_read;
+        let is_chunk = kind == Kind::Munmap
+            && memory.threshold.is_dynamic
+            && arguments[1] > memory.threshold.bytes
+            && is_chunk(&head, arguments[1]);
+        drop(memory);
+        let sample = &mut self.sample;
+        (sample.instruction, sample.stack, sample.frame) = (instruction, top, frame);
+        sample.bytes.clear();
+        sample.bytes.extend_from_slice(stack);
+        let has_sample = self.options.stacks && !stack.is_empty();
+        let (took, rss) = (Some(Duration::from_nanos(end.saturating_sub(begin))), (before, Some(after)));
+        self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late: false, has_sample });
+    }
+
+    /// The programs in the kernel told of the calls.
+    pub(super) fn is_by_kernel(&mut self) {
+        self.recorded.by_kernel = true;
     }
 
     /// So many calls could not be reported.

@@ -10,6 +10,7 @@ mod attach;
 mod calls;
 pub(crate) mod count;
 mod filter;
+mod kernel;
 mod looker;
 pub(crate) mod measure;
 mod processes;
@@ -74,6 +75,8 @@ pub(crate) struct Run {
 
 struct Tracer {
     main: i32,
+    /// Programs in the kernel that tell of the calls.
+    kernel: Option<kernel::Watch>,
     following: Following,
     processes: Processes,
     stops: Stops,
@@ -142,7 +145,13 @@ pub(crate) fn run_closely(
     // For the files of a large tree of processes; the child has been forked with its own limit.
     os::raise_limit_of_open_files();
     let pid = child.pid;
-    let (stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
+    let (mut stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
+    let by_kernel = options.as_ref().is_some_and(|options| options.by_kernel) && no_trace.is_none();
+    // Whoever may not has the filter.
+    let kernel = if by_kernel { kernel::Watch::begin().ok().filter(|kernel| kernel.add(pid)) } else { None };
+    if kernel.is_some() {
+        stops = Stops::Never;
+    }
     let following = match no_trace {
         Some(reason) => Following::Sampled(reason),
         None => match ptrace::seize(pid, stops) {
@@ -154,8 +163,12 @@ pub(crate) fn run_closely(
     let mut processes = Processes::new(wanted, begin);
     processes.look_closely(detail);
     processes.begin(pid, is_traced);
-    let recorder = options.filter(|_| is_traced).map(Recorder::new);
-    let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
+    let mut recorder = options.filter(|_| is_traced).map(Recorder::new);
+    let kernel = kernel.filter(|_| is_traced);
+    if let (Some(recorder), Some(_)) = (&mut recorder, &kernel) {
+        recorder.is_by_kernel();
+    }
+    let mut tracer = Tracer { main: pid, kernel, following, processes, stops, recorder, begin };
     let exec = child.go_with(is_traced && stops == Stops::Filter)?;
     // Nobody tells when an untraced program begins: until then its process looks like brkmap.
     let (exec, failure) = match &tracer.following {
@@ -165,6 +178,9 @@ pub(crate) fn run_closely(
     let (outcome, usage, wall) = tracer.watch(&signals)?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
+    if let (Some(kernel), Some(recorder)) = (&tracer.kernel, &mut tracer.recorder) {
+        recorder.lost(kernel.lost());
+    }
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
@@ -204,7 +220,7 @@ impl Tracer {
                     (Ok(Some(event)), _) => {
                         let end = self.handle(event).map(|(outcome, usage)| (outcome, usage, self.begin.elapsed()));
                         match end {
-                            Some(end) if self.stops != Stops::Filter => return Ok(end),
+                            Some(end) if self.stops != Stops::Filter && self.kernel.is_none() => return Ok(end),
                             Some(_) => ended = end,
                             None => {}
                         }
@@ -237,6 +253,7 @@ impl Tracer {
 
     /// Looks and samples, as far as they are due. `ended` says when the command ended.
     fn round(&mut self, rounds: &mut Rounds, ended: Option<Duration>) {
+        self.read_kernel();
         let now = Instant::now();
         if now >= rounds.next_look {
             self.processes.look();
@@ -259,10 +276,21 @@ impl Tracer {
         }
     }
 
+    /// Enters the calls that the kernel tells of. What a thread called before it stopped is there then.
+    fn read_kernel(&mut self) {
+        let (Some(kernel), Some(recorder)) = (&self.kernel, &mut self.recorder) else { return };
+        while kernel.next(|told| recorder.told(told)).is_some() {}
+    }
+
     /// Handles one event; the result is the end of the command.
     fn handle(&mut self, event: Event) -> Option<(Outcome, Usage)> {
         let tid = event.tid;
+        self.read_kernel();
         match event.change {
+            // The ring was half full, and has been read.
+            Change::Signal(libc::SIGSTOP) if self.kernel.is_some() && ptrace::is_from_kernel(tid) => {
+                self.resume(tid, 0)
+            }
             Change::Filtered => self.filtered(tid),
             Change::Call => self.call(tid),
             Change::Exited(code) => return self.ended(event, Outcome::Code(code)),
@@ -332,6 +360,10 @@ impl Tracer {
         }
         let Some(recorder) = &mut self.recorder else { return };
         self.processes.see(child);
+        if let Some(kernel) = &self.kernel {
+            // The child stands still until its first stop has been handled.
+            kernel.add(self.processes.of(child).unwrap_or(child));
+        }
         // A new thread is in its process already.
         if let (Some(parent), Some(process)) = (self.processes.of(tid), self.processes.of(child))
             && process == child
@@ -355,6 +387,9 @@ impl Tracer {
                 recorder.met_tracer(name);
             }
         } else if is_tracer {
+            if let Some(kernel) = &self.kernel {
+                kernel.remove(tid);
+            }
             let _ = ptrace::detach(tid, 0);
             if tid == self.main {
                 self.following = Following::Sampled("it traces programs itself and is left alone".to_owned());
@@ -371,6 +406,9 @@ impl Tracer {
         }
         self.processes.see(tid);
         if let (Some(recorder), Some(pid)) = (&mut self.recorder, self.processes.of(tid)) {
+            if let Some(kernel) = &self.kernel {
+                kernel.add(pid);
+            }
             recorder.seen(pid);
         }
     }
@@ -397,6 +435,9 @@ impl Tracer {
         self.processes.ended(event.tid, outcome, event.usage.peak_rss);
         if let Some(recorder) = &mut self.recorder {
             recorder.ended(event.tid);
+        }
+        if let Some(kernel) = &self.kernel {
+            kernel.remove(event.tid);
         }
         (event.tid == self.main).then_some((outcome, event.usage))
     }

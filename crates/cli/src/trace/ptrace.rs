@@ -264,6 +264,17 @@ pub(crate) fn end(tid: i32) -> io::Result<End> {
     })
 }
 
+/// Whether the signal that a tracee is about to receive was sent by the kernel itself and not by a process.
+pub(crate) fn is_from_kernel(tid: i32) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: [valid-out-pointer] PTRACE_GETSIGINFO writes one siginfo_t.
+    let result =
+        unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, tid, std::ptr::null_mut::<libc::c_void>(), info.as_mut_ptr()) };
+    const SI_KERNEL: i32 = 0x80;
+    // SAFETY: [plain-data] zeroed above and filled by the kernel.
+    result != -1 && unsafe { info.assume_init() }.si_code == SI_KERNEL
+}
+
 /// What belongs to the last event: the new process, or the former thread id after an exec.
 pub(crate) fn event_message(tid: i32) -> io::Result<i32> {
     let mut message: libc::c_ulong = 0;
