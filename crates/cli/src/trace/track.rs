@@ -1,7 +1,7 @@
 //! What is kept of a living process: its timeline and its best looks, and when the next look is due.
 
 use super::looker::{Answer, Looker, cpu_time, look_now};
-use crate::collect::{Collector, MemorySize};
+use crate::collect::{self, Collector, MemorySize};
 use crate::model::depth::{Deep, Depth, When};
 use crate::model::pace::{Budget, News, Watermark};
 use crate::model::timeline::Moment;
@@ -83,7 +83,9 @@ impl Tracks {
             best = best.max(Some((news, rss, pid, track.program, is_traced)));
         }
         let Some((news, rss, pid, program, has_end)) = best else { return };
-        if self.looker.is_free() && self.budget.allows(rss, self.begin.elapsed(), news, has_end) {
+        // On a busy machine looks shall not take a larger part of a program than elsewhere.
+        let had = self.begin.elapsed().saturating_sub(collect::waited_for_processor(pid));
+        if self.looker.is_free() && self.budget.allows(rss, had, news, has_end) {
             self.looker.ask(pid, program);
         }
     }

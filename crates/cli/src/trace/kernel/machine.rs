@@ -129,14 +129,14 @@ impl Mapping {
     }
 
     fn position(&self) -> &AtomicU64 {
-        // SAFETY: [perf-ring] the position is the first word of its OS page, which stays mapped.
+        // SAFETY: [kernel-ring] the position is the first word of its OS page, which stays mapped.
         unsafe { AtomicU64::from_ptr(self.start.cast()) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: [perf-ring] the mapping is ours, and nothing refers to it any more.
+        // SAFETY: [kernel-ring] the mapping is ours, and nothing refers to it any more.
         unsafe { libc::munmap(self.start.cast(), self.bytes) };
     }
 }
@@ -176,7 +176,7 @@ impl Ring {
                 return None;
             }
             let offset = OS_PAGE + (at as usize & (self.size - 1));
-            // SAFETY: [perf-ring] between the two positions lie records, each with an aligned head.
+            // SAFETY: [kernel-ring] between the two positions lie records, each with an aligned head.
             let head = unsafe { AtomicU64::from_ptr(self.theirs.start.add(offset).cast()) }.load(Ordering::Acquire);
             let head = head as u32;
             if head & IS_BUSY != 0 {
@@ -187,7 +187,7 @@ impl Ring {
             if length > self.size {
                 return None;
             }
-            // SAFETY: [perf-ring] a finished record stays as it is until our position passes it; the data lie there twice,
+            // SAFETY: [kernel-ring] a finished record stays as it is until our position passes it; the data lie there twice,
             // so it does not end at the ring's end.
             let bytes = unsafe { std::slice::from_raw_parts(self.theirs.start.add(offset + HEADER), length) };
             let taken = (head & IS_DISCARDED == 0).then(|| take(bytes));

@@ -55,10 +55,21 @@ fn processors(text: &str) -> Option<i32> {
     text.trim().rsplit([',', '-']).next()?.parse::<i32>().ok().map(|last| last + 1)
 }
 
+/// The namespaces in which the programs' numbers and times are ours too, by what the kernel calls the first of each.
+const NAMESPACES: [(&str, &str); 2] = [("pid", "pid:[4026531836]"), ("time", "time:[4026531834]")];
+
+/// Whether we are in the first namespace of a kind; a kernel that does not know the kind has no other.
+fn is_first(file: &str, first: &str) -> bool {
+    fs::read_link(format!("/proc/self/ns/{file}")).map_or(true, |link| link.as_os_str() == first)
+}
+
 impl Watch {
     /// Begins; no process is watched yet.
     pub(super) fn begin() -> Result<Watch, String> {
         let refused = |error: std::io::Error| format!("bpf: {error}");
+        if !NAMESPACES.iter().all(|&(file, first)| is_first(file, first)) {
+            return Err("the kernel's numbers of processes, or its time, are others than in this container".to_owned());
+        }
         // First what fails at once for those who may not.
         let ring_map = Map::new(kind::RING, 0, ROOM as u32, 0).map_err(refused)?;
         let places = with_types(TYPES, types::places).ok().flatten();
@@ -117,7 +128,7 @@ fn told(bytes: &[u8]) -> Option<Told<'_>> {
     let pid_tid = word(record::PID_TID)?;
     let before = word(record::OPEN + 8)?;
     let head = record::OPEN as usize + 16;
-    let stack = &bytes[record::STACK as usize..];
+    let stack = bytes.get(record::STACK as usize..)?;
     let filled = word(record::STACK_BYTES)? as usize;
     Some(Told {
         pid: (pid_tid >> 32) as i32,
@@ -146,4 +157,40 @@ fn told(bytes: &[u8]) -> Option<Told<'_>> {
         },
         stack: stack.get(..filled).unwrap_or(stack),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn possible_processors_are_counted() {
+        assert_eq!((processors("0-3\n"), processors("0"), processors("0-1,4-7")), (Some(4), Some(1), Some(8)));
+        assert_eq!(processors(""), None);
+    }
+
+    #[test]
+    fn records_are_calls_whatever_their_bytes() {
+        let mut bytes = vec![0; record::BYTES as usize];
+        let mut put = |at: i16, word: u64| bytes[at as usize..at as usize + 8].copy_from_slice(&word.to_le_bytes());
+        put(record::PID_TID, 7 << 32 | 8);
+        put(record::OPEN, 1000);
+        put(record::OPEN + 8, program::UNKNOWN);
+        put(record::END, 1500);
+        put(record::AFTER, 3);
+        put(record::RESULT, -12i64 as u64);
+        put(record::STACK_BYTES, 16);
+        put(record::REGISTERS + registers::CALL, 9);
+        put(record::REGISTERS + registers::SI, 4096);
+        put(record::STACK, 55);
+        let call = told(&bytes).unwrap();
+        assert_eq!((call.pid, call.tid, call.begin, call.end, call.rss), (7, 8, 1000, 1500, (None, 3 * OS_PAGE)));
+        assert_eq!((call.registers.call, call.registers.arguments[1], call.registers.result), (9, 4096, -12));
+        assert_eq!((call.stack.len(), call.stack[0]), (16, 55));
+        for end in 0..bytes.len().min(record::STACK as usize) {
+            assert!(told(&bytes[..end]).is_none(), "{end}");
+        }
+        bytes.fill(255);
+        assert_eq!(told(&bytes).unwrap().stack.len(), bytes.len() - record::STACK as usize);
+    }
 }

@@ -317,6 +317,14 @@ impl Writer {
         code.set(2, 0);
         code.call(Helper::RingQuery);
         code.jump_if(If::NotAbove, 0, self.room / FULL, out);
+        // A thread without a tracer (CLONE_UNTRACED) would really stop.
+        code.call(Helper::Task);
+        code.copy(3, 0);
+        code.add(3, self.places.traced);
+        code.store_value(Width::Eight, FRAME, WORD, 0);
+        read(code, Helper::ReadKernel, WORD, 4);
+        code.load(Width::Eight, 1, FRAME, WORD);
+        code.jump_if(If::Equal, 1, 0, out);
         // It cannot be blocked; the tracer, which is told of it, reads the ring and keeps it from the program.
         code.set(1, libc::SIGSTOP);
         code.call(Helper::SignalThread);

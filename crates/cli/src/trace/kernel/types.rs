@@ -7,6 +7,8 @@
 pub(super) struct Places {
     /// `task_struct.mm`
     pub(super) memory: i32,
+    /// `task_struct.ptrace`: not 0 while the thread has a tracer.
+    pub(super) traced: i32,
     /// `mm_struct.brk`
     pub(super) top: i32,
     /// `mm_struct.rss_stat`: an array of four `percpu_counter`
@@ -135,6 +137,7 @@ pub(super) fn places(bytes: &[u8]) -> Option<Places> {
     is_known.then_some(())?;
     Some(Places {
         memory: types.member(task?, "mm", &starts, 2)?.0,
+        traced: types.member(task?, "ptrace", &starts, 2)?.0,
         top: types.member(memory?, "brk", &starts, 2)?.0,
         counts,
         counter_size: counter.size as i32,
@@ -186,15 +189,23 @@ mod tests {
         made.types.extend([0, ARRAY << 24, 0, 2, 1, 4]);
         made.structure("", 900, &[("brk", 1, 464), ("rss_stat", 3, 640)]);
         made.structure("mm_struct", 1000, &[("", 4, 64)]);
-        made.structure("task_struct", 3000, &[("state", 1, 0), ("mm", 1, 1136)]);
+        made.structure("task_struct", 3000, &[("state", 1, 0), ("ptrace", 1, 48), ("mm", 1, 1136)]);
         made.structure("bpf_array", 320, &[("map", 1, 0), ("pptrs", 1, 264)]);
         made
     }
 
     #[test]
     fn fields_are_found_also_within_nameless_structures() {
-        let expected =
-            Places { memory: 1136, top: 528, counts: 704, counter_size: 40, count: 8, locals: 32, shared: 264 };
+        let expected = Places {
+            memory: 1136,
+            traced: 48,
+            top: 528,
+            counts: 704,
+            counter_size: 40,
+            count: 8,
+            locals: 32,
+            shared: 264,
+        };
         assert_eq!(places(&kernel().bytes()), Some(expected));
     }
 
