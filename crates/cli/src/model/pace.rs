@@ -2,8 +2,8 @@
 //!
 //! A look while RSS still rises will soon be out of date, so it waits for a large step; one at a level on which RSS has come
 //! to rest catches a small step too. All looks together, the one at the end included, may take a processor for 2 % of the time
-//! that the command has run. Only a large step at rest may take 20 ms more, for programs that end soon. Looks are taken beside
-//! the program, which is not stopped for them.
+//! that the command has run. Only a large step at rest may take 20 ms more, for programs that end soon; twice that where
+//! nobody will see the end. Looks are taken beside the program, which is not stopped for them.
 
 use std::time::Duration;
 
@@ -58,8 +58,9 @@ impl Budget {
     /// Whether there is time for a look at a process of that size when the command has run for `elapsed`. One that will be
     /// looked at once more, at its end, may be as large by then.
     pub(crate) fn allows(&self, rss: u64, elapsed: Duration, news: News, has_end: bool) -> bool {
-        let looks = if has_end { 2 } else { 1 };
-        let grace = if news == News::Large { GRACE } else { Duration::ZERO };
+        // The last look stands for an end that nobody will see.
+        let (looks, grace) = if has_end { (2, GRACE) } else { (1, 2 * GRACE) };
+        let grace = if news == News::Large { grace } else { Duration::ZERO };
         self.spent + self.expected(rss) * looks <= elapsed / SHARE + grace
     }
 

@@ -219,12 +219,7 @@ impl Recorder {
             memory.rss_read = Some(Instant::now());
         }
         let Registers { arguments, result, .. } = registers;
-        let [_, length, protection, _, descriptor, offset] = arguments;
-        let is_code = kind == Kind::Mmap && protection & libc::PROT_EXEC as u64 != 0 && descriptor as i32 >= 0;
-        if is_code && !(-4095..0).contains(&result) && self.options.stacks {
-            let files = &mut self.recorded.stacks.files;
-            memory.modules.map(files, pid, descriptor as i32, result as u64, length, offset);
-        }
+        self.recorded.map_code(&mut memory, pid, kind, &registers, self.options.stacks);
         drop(memory);
         let has_sample = self.options.stacks && self.copy_stack(tid, &registers);
         let at = self.begin.elapsed();
@@ -333,9 +328,7 @@ impl Recorder {
         let mut memory = memory.borrow_mut();
         let Registers { arguments, result, instruction, stack: top, frame, .. } = registers;
         let at = Duration::from_nanos(end).saturating_sub(self.begin_on_clock);
-        let is_code = kind == Kind::Mmap && arguments[2] & libc::PROT_EXEC as u64 != 0;
-        // What was read later has it already.
-        memory.has_new_code |= is_code && self.begin + at > memory.maps_read;
+        self.recorded.map_code(&mut memory, pid, kind, &registers, self.options.stacks);
         let is_chunk = kind == Kind::Munmap
             && memory.threshold.is_dynamic
             && arguments[1] > memory.threshold.bytes
@@ -363,6 +356,18 @@ impl Recorder {
     /// Closes the books.
     pub(crate) fn finish(self) -> Recorded {
         self.recorded
+    }
+}
+
+impl Recorded {
+    /// Enters code that a call has mapped from a file, while the descriptor is open: the thread stands still.
+    fn map_code(&mut self, memory: &mut Memory, pid: i32, kind: Kind, registers: &Registers, is_wanted: bool) {
+        let Registers { arguments: [_, length, protection, _, descriptor, offset], result, .. } = *registers;
+        let is_code = kind == Kind::Mmap && protection & libc::PROT_EXEC as u64 != 0 && descriptor as i32 >= 0;
+        if is_code && !(-4095..0).contains(&result) && is_wanted {
+            let files = &mut self.stacks.files;
+            memory.modules.map(files, pid, descriptor as i32, result as u64, length, offset);
+        }
     }
 }
 

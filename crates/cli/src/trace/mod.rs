@@ -287,7 +287,7 @@ impl Tracer {
         let tid = event.tid;
         self.read_kernel();
         match event.change {
-            // The ring was half full, and has been read.
+            // The ring was half full, or code was mapped; what was told has been read.
             Change::Signal(libc::SIGSTOP) if self.kernel.is_some() && ptrace::is_from_kernel(tid) => {
                 self.resume(tid, 0)
             }

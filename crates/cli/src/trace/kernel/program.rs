@@ -83,6 +83,7 @@ const END: i16 = -104;
 const AFTER: i16 = -112;
 const COUNTS: i16 = -272;
 const REGISTERS: i16 = -440;
+const WAITS: i16 = -448;
 
 /// Writes programs for one kernel.
 pub(super) struct Writer {
@@ -273,7 +274,7 @@ impl Writer {
     pub(super) fn exit(&self) -> Option<Vec<Instruction>> {
         let mut made = Code::default();
         let code = &mut made;
-        let (out, full, sent, check) = (code.label(), code.label(), code.label(), code.label());
+        let (out, full, sent, check, wait) = (code.label(), code.label(), code.label(), code.label(), code.label());
         code.copy(6, 1);
         code.load(Width::Eight, 8, 6, 0);
         code.copy(3, 8);
@@ -285,6 +286,7 @@ impl Writer {
         code.copy(9, 0);
         code.store(Width::Four, FRAME, KEY, 0);
         Writer::look_up(code, self.maps.open, out);
+        code.store_value(Width::Eight, FRAME, WAITS, 0);
         for at in (0..OPEN).step_by(8) {
             code.load(Width::Eight, 1, 0, at);
             code.store(Width::Eight, FRAME, CALL + at, 1);
@@ -313,10 +315,13 @@ impl Writer {
         code.set(1, 1);
         code.add_in_memory(0, 0, 1);
         code.place(check);
+        code.load(Width::Eight, 1, FRAME, WAITS);
+        code.jump_if(If::Different, 1, 0, wait);
         code.map(1, self.maps.ring);
         code.set(2, 0);
         code.call(Helper::RingQuery);
         code.jump_if(If::NotAbove, 0, self.room / FULL, out);
+        code.place(wait);
         // A thread without a tracer (CLONE_UNTRACED) would really stop.
         code.call(Helper::Task);
         code.copy(3, 0);
@@ -331,6 +336,23 @@ impl Writer {
         code.place(out);
         code.end();
         made.finish()
+    }
+
+    /// Who maps code from a file waits until brkmap has read the record: the file is known by its descriptor only as long as
+    /// that is open, and the mappings only until the next exec. The record is in register 7.
+    fn wait_for_code(&self, code: &mut Code) {
+        let no = code.label();
+        code.load(Width::Eight, 1, 7, record::REGISTERS + registers::CALL);
+        code.jump_if(If::Different, 1, Kind::Mmap.number() as i32, no);
+        code.load(Width::Eight, 1, 7, record::REGISTERS + registers::DX);
+        code.and(1, libc::PROT_EXEC);
+        code.jump_if(If::Equal, 1, 0, no);
+        // The descriptor's sign.
+        code.load(Width::Four, 1, 7, record::REGISTERS + registers::R8);
+        code.shift_right(1, 31);
+        code.jump_if(If::Different, 1, 0, no);
+        code.store_value(Width::Eight, FRAME, WAITS, 1);
+        code.place(no);
     }
 
     /// Fills the record in register 7. Stops copying the stack where it ends.
@@ -352,6 +374,7 @@ impl Writer {
         code.set(2, i32::from(registers::BYTES));
         code.copy(3, 8);
         code.call(Helper::ReadKernel);
+        self.wait_for_code(code);
         // To the end of an OS page first, as the stack may end there.
         code.load(Width::Eight, 8, 7, record::REGISTERS + registers::STACK);
         code.copy(1, 8);
