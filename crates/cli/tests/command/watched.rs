@@ -112,6 +112,11 @@ fn programs_in_the_kernel_tell_what_stops_tell() {
         let calls = kernel["calls"].as_array().unwrap();
         assert!(calls.iter().all(|call| call["took_us"].as_f64().is_some()), "{what}: each has its time");
     }
+    // Programs that make way for others at once: their code is known although their memory is gone.
+    let (document, ..) = watched(&["sh", "-c", "env true; exec env sh -c 'exec env true'"]);
+    let stacks = document["stacks"].as_array().unwrap();
+    assert!(stacks.len() > 5 && document["processes"].as_array().unwrap().len() == 2, "{document:#}");
+    assert!(stacks.iter().all(|stack| !stack[0].as_str().unwrap().starts_with('?')), "{stacks:#?}");
     // Threads, children by fork, vfork and exec; and a process that outlives the command.
     for (what, calls) in [("family", 4 * 50 + 30 + 20 + 20), ("orphan", 40)] {
         let (document, ..) = watched(&[program, what]);

@@ -111,17 +111,18 @@ const HEADER: usize = 8;
 const IS_BUSY: u32 = 1 << 31;
 const IS_DISCARDED: u32 = 1 << 30;
 
-/// A mapping that ends with its owner.
+/// A mapping of a part (offset and bytes) of a file of the kernel's, which ends with its owner.
 struct Mapping {
     start: *mut u8,
     bytes: usize,
 }
 
 impl Mapping {
-    fn new(fd: &impl AsRawFd, protection: i32, offset: usize, bytes: usize) -> io::Result<Mapping> {
+    fn new(fd: &impl AsRawFd, protection: i32, sharing: i32, place: (usize, usize)) -> io::Result<Mapping> {
+        let (offset, bytes) = place;
         let (fd, offset) = (fd.as_raw_fd(), offset as libc::off_t);
         // SAFETY: [perf-mapping] a new mapping of the kernel's own memory, at a place that it chooses.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, fd, offset) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, sharing, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -146,7 +147,8 @@ impl Drop for Mapping {
 pub(super) fn with_types<T>(path: &str, mut read: impl FnMut(&[u8]) -> T) -> io::Result<T> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len() as usize;
-    match Mapping::new(&file, libc::PROT_READ, 0, bytes) {
+    // Nobody may share it.
+    match Mapping::new(&file, libc::PROT_READ, libc::MAP_PRIVATE, (0, bytes)) {
         // SAFETY: [kernel-types] the description is the kernel's own and stays as it is; the mapping covers its length.
         Ok(mapping) => Ok(read(unsafe { std::slice::from_raw_parts(mapping.start, bytes) })),
         Err(_) => Ok(read(&std::fs::read(path)?)),
@@ -163,8 +165,8 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(map: &Map, size: usize) -> io::Result<Ring> {
-        let ours = Mapping::new(&map.0, libc::PROT_READ | libc::PROT_WRITE, 0, OS_PAGE)?;
-        let theirs = Mapping::new(&map.0, libc::PROT_READ, OS_PAGE, OS_PAGE + 2 * size)?;
+        let ours = Mapping::new(&map.0, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, (0, OS_PAGE))?;
+        let theirs = Mapping::new(&map.0, libc::PROT_READ, libc::MAP_SHARED, (OS_PAGE, OS_PAGE + 2 * size))?;
         Ok(Ring { ours, theirs, size })
     }
 
