@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Maps and unmaps from so many threads, so many times each; says how often it slept.
 const PAIRS: &str = r#"
@@ -53,13 +53,18 @@ fn seen_by() -> &'static str {
     if kernel_may_tell() { "kernel_programs" } else { "seccomp_filter" }
 }
 
+fn document(file: &Path, ran: &Output) -> Value {
+    let bytes = std::fs::read(file).unwrap_or_else(|_| panic!("no document: {}", stderr(ran)));
+    serde_json::from_slice(&bytes).unwrap()
+}
+
 /// The document of the system calls under `run --syscalls`, the exit status, and what the program printed.
 fn watched(command: &[&str]) -> (Value, i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
     let flags = ["run", "--syscalls", "--alloc", "system", "--json", "-o", file.to_str().unwrap(), "--"];
     let ran = brkmap(&[&flags[..], command].concat()).output().unwrap();
-    let document: Value = serde_json::from_slice(&std::fs::read(&file).expect(&stderr(&ran))).unwrap();
+    let document = document(&file, &ran);
     (document["system_calls"].clone(), ran.status.code().unwrap(), String::from_utf8(ran.stdout).unwrap())
 }
 
@@ -69,7 +74,7 @@ fn stopped(command: &[&str]) -> Value {
     let file = folder.path().join("calls.json");
     let ran = brkmap(&[&["syscalls", "--json", "-o", file.to_str().unwrap(), "--"], command].concat());
     let ran = { ran }.stdout(Stdio::null()).output().unwrap();
-    serde_json::from_slice(&std::fs::read(&file).expect(&stderr(&ran))).unwrap()
+    document(&file, &ran)
 }
 
 /// Each call of one function: which, for what, bytes, refusal, thread's effect on RSS in MiB.
@@ -154,7 +159,7 @@ fn a_user_without_rights_is_told_by_stops() {
         command.uid(65534).gid(65534);
     }
     let ran = command.output().unwrap();
-    let document: Value = serde_json::from_slice(&std::fs::read(&file).expect(&stderr(&ran))).unwrap();
+    let document = document(&file, &ran);
     assert_eq!(document["system_calls"]["seen_by"], "seccomp_filter");
     assert!(document["system_calls"]["all"]["calls"].as_u64().unwrap() > 5);
 }
