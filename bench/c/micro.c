@@ -92,6 +92,7 @@ double start_cost(char *program) {
 
 static double measure(const char *name, char *argument) {
     size_t number = argument ? strtoull(argument, NULL, 10) : 0;
+    int count = (int)number;
     if (!strcmp(name, "hot")) return hot_pair(number);
     if (!strcmp(name, "sizes")) return sizes_round_robin();
     if (!strcmp(name, "lifo")) return batch(1);
@@ -101,10 +102,22 @@ static double measure(const char *name, char *argument) {
     if (!strcmp(name, "realloc")) return realloc_growth();
     if (!strcmp(name, "large")) return large_cycle(number);
     if (!strcmp(name, "block")) return bytes_per_block(number);
-    if (!strcmp(name, "remote")) return remote_free(0);
-    if (!strcmp(name, "remote-mixed")) return remote_free(1);
-    if (!strcmp(name, "handover")) return handed_over_replacement();
-    if (!strcmp(name, "churn")) return thread_churn();
+    if (!strcmp(name, "aligned")) return aligned_pair(number);
+    if (!strcmp(name, "aligned-mixed")) return aligned_replacement();
+    if (!strcmp(name, "vectors")) return growing_vectors();
+    if (!strcmp(name, "large-mixed")) return large_replacement();
+    if (!strcmp(name, "remote")) return remote_free(0, count);
+    if (!strcmp(name, "remote-mixed")) return remote_free(1, count);
+    if (!strcmp(name, "free-only")) return free_only(count);
+    if (!strcmp(name, "handover")) return handed_over_replacement(count);
+    if (!strcmp(name, "churn")) return thread_churn(0);
+    if (!strcmp(name, "churn-left")) return thread_churn(1);
+    if (!strcmp(name, "ladder")) return ladders(count, 0);
+    if (!strcmp(name, "ladder-cross")) return ladders(count, 1);
+    if (!strcmp(name, "phases")) return phases(count);
+    if (!strcmp(name, "false-passive")) return false_sharing(count, 1);
+    if (!strcmp(name, "false-active")) return false_sharing(count, 0);
+    if (!strcmp(name, "small")) return small_sets(count);
     if (!strcmp(name, "start") && argument) return start_cost(argument);
     fprintf(stderr, "brkmap-micro: no measurement is called %s\n", name);
     exit(2);

@@ -39,8 +39,21 @@ double calloc_pair(size_t size);
 double realloc_growth(void);
 double large_cycle(size_t size);
 double bytes_per_block(size_t size);
-double remote_free(int mixed);
-double handed_over_replacement(void);
-double thread_churn(void);
+double aligned_pair(size_t size);
+double aligned_replacement(void);
+double growing_vectors(void);
+double large_replacement(void);
+
+/* Runs body in `count` threads, numbered from 0, each pinned to the CPU of its number (modulo their number) and all let go at
+ * once; ns of wall until the last one ends. One alone is the main thread, so that the process stays one of a single thread. */
+double run_crew(int count, void (*body)(int number));
+double remote_free(int mixed, int pairs);
+double free_only(int freeing);
+double handed_over_replacement(int count);
+double thread_churn(int left);
+double ladders(int count, int cross);
+double phases(int count);
+double false_sharing(int count, int passive);
+double small_sets(int count);
 double start_cost(char *program);
 #endif

@@ -42,7 +42,7 @@ double sizes_round_robin(void) {
 
 /* 1,000 blocks of 64 bytes allocated, then freed in the reverse or the same order: ns per block. */
 double batch(int lifo) {
-    enum { BLOCKS = 1000, WINDOWS = 400 };
+    enum { BLOCKS = 1000, WINDOWS = 3000 };
     static void *blocks[BLOCKS];
     static double each[WINDOWS];
     for (int window = 0; window < WINDOWS; window++) {
@@ -60,7 +60,7 @@ double batch(int lifo) {
 
 /* A table of live blocks of mixed sizes, of which a random one is replaced: ns per replacement, generator included. */
 double random_replacement(int objects) {
-    enum { WINDOWS = 20 };
+    enum { WINDOWS = 40 };
     static double each[WINDOWS];
     uint32_t state = 12345;
     char **table = must_malloc((size_t)objects * sizeof *table);
@@ -98,6 +98,96 @@ double calloc_pair(size_t size) {
             free(p);
         }
         each[window] = (now_ns() - start) / pairs;
+    }
+    return median(each, WINDOWS);
+}
+
+/* aligned_alloc to 64 bytes and free of one size: ns per pair, the least of the windows. */
+double aligned_pair(size_t size) {
+    double best = 1e18;
+    for (int window = 0; window < 400; window++) {
+        const int pairs = 10000;
+        double start = now_ns();
+        for (int i = 0; i < pairs; i++) {
+            void *p = aligned_alloc(64, size);
+            ESCAPE(p);
+            free(p);
+        }
+        double each = (now_ns() - start) / pairs;
+        if (each < best) best = each;
+    }
+    return best;
+}
+
+/* A table of live blocks of mixed sizes and of alignments from 16 to 4,096 bytes, small ones more often, of which a random one
+ * is replaced: ns per replacement. */
+double aligned_replacement(void) {
+    enum { OBJECTS = 5000, WINDOWS = 20, OPERATIONS = 200000 };
+    static double each[WINDOWS];
+    static void *table[OBJECTS];
+    uint32_t state = 271828;
+    for (int window = 0; window < WINDOWS; window++) {
+        double start = now_ns();
+        for (int i = 0; i < OPERATIONS; i++) {
+            uint32_t r = next_random(&state), slot = (r >> 8) % OBJECTS;
+            /* The trailing zeros of a random number: each alignment half as often as the one before. */
+            size_t alignment = (size_t)16 << (__builtin_ctz((r >> 4) | 0x100) & 0xf);
+            free(table[slot]);
+            if (posix_memalign(&table[slot], alignment, mixed_size(next_random(&state))) != 0) abort();
+            *(char *)table[slot] = 1;
+        }
+        each[window] = (now_ns() - start) / OPERATIONS;
+    }
+    return median(each, WINDOWS);
+}
+
+/* 64 vectors that grow in turn, by half each time, from 16 bytes to 64 KiB and then begin anew: ns per growth. */
+double growing_vectors(void) {
+    enum { VECTORS = 64, WINDOWS = 20, OPERATIONS = 60000 };
+    static double each[WINDOWS];
+    static struct {
+        char *at;
+        size_t room;
+    } vectors[VECTORS];
+    uint32_t state = 1618;
+    for (int window = 0; window < WINDOWS; window++) {
+        double start = now_ns();
+        for (int i = 0; i < OPERATIONS; i++) {
+            uint32_t which = next_random(&state) % VECTORS;
+            size_t room = vectors[which].room, larger = room ? room + room / 2 : 16;
+            if (larger > 65536) {
+                free(vectors[which].at);
+                vectors[which].at = NULL;
+                room = 0;
+                larger = 16;
+            }
+            vectors[which].at = realloc(vectors[which].at, larger);
+            if (!vectors[which].at) abort();
+            memset(vectors[which].at + room, 1, larger - room);
+            vectors[which].room = larger;
+        }
+        each[window] = (now_ns() - start) / OPERATIONS;
+    }
+    return median(each, WINDOWS);
+}
+
+/* Eight live blocks of 1 to 9 MiB, of which a random one is replaced and one byte of each of its OS pages written: us per
+ * replacement. */
+double large_replacement(void) {
+    enum { LIVE = 8, WINDOWS = 10, OPERATIONS = 80 };
+    static double each[WINDOWS];
+    static char *table[LIVE];
+    uint32_t state = 4242;
+    for (int window = 0; window < WINDOWS; window++) {
+        double start = now_ns();
+        for (int i = 0; i < OPERATIONS; i++) {
+            uint32_t r = next_random(&state);
+            size_t size = ((size_t)1 << 20) + (r >> 3) % (8u << 20);
+            free(table[r % LIVE]);
+            char *p = table[r % LIVE] = must_malloc(size);
+            for (size_t at = 0; at < size; at += 4096) p[at] = 1;
+        }
+        each[window] = (now_ns() - start) / 1e3 / OPERATIONS;
     }
     return median(each, WINDOWS);
 }

@@ -1,13 +1,13 @@
 //! The resident size of a process over time, as `giveback` prints it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The moments after the frees that have a line in the table, in seconds, with their names.
 pub(crate) const MOMENTS: [(f64, &str); 4] =
     [(0.0, "after the frees"), (0.25, "250 ms idle"), (0.5, "500 ms idle"), (1.0, "1 s idle")];
 
 /// One look at the resident size.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Point {
     /// Seconds after the frees; the state before them has a negative time.
     pub seconds: f64,
@@ -16,7 +16,7 @@ pub(crate) struct Point {
 }
 
 /// What a run printed of its resident size.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Curve {
     /// In the order of time.
     pub points: Vec<Point>,

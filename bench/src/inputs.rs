@@ -28,6 +28,7 @@ pub(crate) fn generate(directory: &Path) -> Result<()> {
         write(directory, name, text)?;
     }
     write(directory, "large.c", &c_source(140))?;
+    write(directory, "large.rs", &rust_source(12))?;
     write(directory, "certificates.pem", &include_str!("../inputs/certificate.pem").repeat(3000))?;
     write(directory, "text.txt", &prose(&mut Random(7), 3 << 20))?;
     if Command::new("git").arg("--version").output().is_ok() {
@@ -89,6 +90,24 @@ fn c_source(functions: usize) -> String {
         );
     }
     source
+}
+
+/// A Rust library: modules with a structure, its trait, a map and iterators, each of which calls another.
+fn rust_source(modules: usize) -> String {
+    const HEAD: &str = "use std::collections::HashMap;\nuse std::fmt::Debug;\n\n\
+                        pub trait Shape {\n    fn area(&self) -> f64;\n    fn name(&self) -> String;\n}\n\n\
+                        pub fn largest<T: Shape + Debug>(all: &[T], least: f64) -> Option<&T> {\n    let found = \
+                        all.iter().filter(|one| one.area() > least);\n    \
+                        found.max_by(|a, b| a.area().partial_cmp(&b.area()).unwrap())\n}\n";
+    let mut random = Random(13);
+    let module = |number: usize| {
+        include_str!("../inputs/module.rs")
+            .replace("NUMBER", &number.to_string())
+            .replace("SMALLER", &(random.below(90) + 3).to_string())
+            .replace("LARGER", &(random.below(900) + 7).to_string())
+            .replace("CALLEE", &random.below(number.max(1)).to_string())
+    };
+    HEAD.to_owned() + &(0..modules).map(module).collect::<String>()
 }
 
 /// A bare repository: 400 commits over 200 files, each commit changing a few.
@@ -165,5 +184,6 @@ mod tests {
         // With other bytes, new figures could not be compared with recorded ones.
         assert_eq!(digest(&prose(&mut Random(7), 1000)), 3_084_432_518_332_559_574);
         assert_eq!(digest(&c_source(3)), 9_084_581_265_254_297_040);
+        assert_eq!(digest(&rust_source(3)), 13_318_501_318_116_548_527);
     }
 }

@@ -15,6 +15,7 @@ mod sets;
 mod setting;
 mod stats;
 mod suite;
+mod system_calls;
 mod workshop;
 
 use anyhow::{Context, Result, ensure};
@@ -44,9 +45,21 @@ struct Options {
     /// Also write every run to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also count the system calls of one more run of each cell, under strace
+    #[arg(long)]
+    syscalls: bool,
+    /// Measure nothing: read what --json wrote. Runs of the same allocators on the same machine are joined
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["with", "runs", "filter", "syscalls", "list"])]
+    from: Vec<PathBuf>,
+    /// Also write one page with tables and plots to this file as HTML
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Also draw the resident size over time as SVG (settings of the set `giveback`)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Also fill the generated parts of this document [default without FILE: docs/BENCHMARKS.md]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "from")]
+    docs: Option<Option<PathBuf>>,
     /// brkmap's library [default: what the built command's `lib-path` prints]
     #[arg(long, value_name = "PATH")]
     lib: Option<PathBuf>,
@@ -75,25 +88,50 @@ fn main() -> ExitCode {
 
 /// Does what the options say; false where a cell failed.
 fn bench(options: &Options) -> Result<bool> {
+    if options.list {
+        for setting in settings(options)? {
+            println!("{:<18} {:<8} {}", setting.name, setting.kind.name(), setting.figure.unit());
+        }
+        return Ok(true);
+    }
+    let comparisons = if options.from.is_empty() {
+        vec![measure(options)?]
+    } else {
+        let read = options.from.iter().map(|path| report::json::read(path)).collect::<Result<Vec<_>>>()?;
+        report::join::join(read)
+    };
+    for comparison in &comparisons {
+        print!("{}", report::text::render(comparison));
+    }
+    tell(options, &comparisons)?;
+    Ok(comparisons.iter().flat_map(|comparison| &comparison.cells).all(|cell| cell.failure.is_none()))
+}
+
+/// The settings of the set and the filter.
+fn settings(options: &Options) -> Result<Vec<setting::Setting>> {
     let mut settings = sets::settings(options.set);
     if let Some(part) = &options.filter {
         settings.retain(|setting| setting.name.contains(part.as_str()));
         ensure!(!settings.is_empty(), "--filter {part}: no setting of this set has that in its name; see --list");
     }
-    if options.list {
-        for setting in &settings {
-            println!("{:<16} {:<8} {}", setting.name, setting.kind.name(), setting.figure.unit());
-        }
-        return Ok(true);
-    }
+    Ok(settings)
+}
+
+/// Runs the comparison.
+fn measure(options: &Options) -> Result<Comparison> {
+    let settings = settings(options)?;
     ensure!(
         options.svg.is_none() || settings.iter().any(|setting| setting.kind == setting::Kind::GiveBack),
         "--svg: no setting of this set is followed over time; use the set giveback"
     );
     ensure!(options.runs > 0, "-n 0: at least one measured run is needed");
+    ensure!(
+        !options.syscalls || measure::on_path("strace").is_some(),
+        "--syscalls: strace is not installed; install it with `apt-get install strace`, or leave --syscalls out"
+    );
     let allocators =
         options.with.iter().map(|name| allocator::find(name, options.lib.as_deref())).collect::<Result<Vec<_>>>()?;
-    let machine = Machine::here();
+    let (machine, revision) = (Machine::here(), report::revision());
     let workshop = workshop::Workshop::set_up()?;
     let cpu = options.cpu.map_or_else(workshop::last_allowed_cpu, Ok)?;
     let others: Vec<PathBuf> = allocators.iter().filter_map(|allocator| allocator.preload.clone()).collect();
@@ -110,23 +148,42 @@ fn bench(options: &Options) -> Result<bool> {
 
     let runner =
         measure::Runner { workshop: &workshop, cpu, timeout_seconds: options.timeout, others: &others, libc: &libc };
-    let cells = suite::compare(&runner, &bound, &allocators, options.runs);
-    let settings: Vec<_> = bound.iter().map(|bound| bound.setting).collect();
-    let comparison = Comparison {
-        machine,
-        allocators: &allocators,
-        settings: &settings,
-        cells: &cells,
-        rounds: options.runs,
-        left_out: &left_out,
+    let plan = suite::Plan { rounds: options.runs, counts_calls: options.syscalls };
+    let cells = suite::compare(&runner, &bound, &allocators, plan);
+    Ok(Comparison {
+        schema_version: report::json::SCHEMA_VERSION,
         command: std::env::args().skip(1).fold("brkmap-bench".into(), |line, word| line + " " + &word),
+        machine: machine.ended(),
+        revision,
+        rounds: options.runs,
+        allocators,
+        settings: bound.iter().map(|bound| report::Row::from(&bound.setting)).collect(),
+        left_out,
+        cells,
+    })
+}
+
+/// Writes the files that the options name.
+fn tell(options: &Options, comparisons: &[Comparison]) -> Result<()> {
+    let one = |option: &str| {
+        ensure!(
+            comparisons.len() == 1,
+            "{option}: the runs of --from are of {} different machines or lists of allocators; name those of one",
+            comparisons.len()
+        );
+        Ok(&comparisons[0])
     };
-    print!("{}", report::text::render(&comparison));
     if let Some(path) = &options.json {
-        report::json::write(&comparison, path).context("the JSON document could not be written")?;
+        report::json::write(one("--json")?, path).context("the JSON document could not be written")?;
+    }
+    if let Some(path) = &options.html {
+        report::html::write(one("--html")?, path)?;
     }
     if let Some(path) = &options.svg {
-        report::svg::write(&comparison, path)?;
+        report::svg::write(one("--svg")?, path)?;
     }
-    Ok(cells.iter().all(|cell| cell.failure.is_none()))
+    if let Some(path) = &options.docs {
+        report::docs::write(comparisons, &path.clone().unwrap_or_else(report::docs::default_path))?;
+    }
+    Ok(())
 }

@@ -3,15 +3,16 @@
 use crate::allocator::Allocator;
 use crate::curve::Curve;
 use crate::setting::{Figure, Pinning, Program, Setting};
+use crate::system_calls::SystemCalls;
 use crate::workshop::{Workshop, same_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// What one run cost.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The setting's figure, in its unit.
     pub value: f64,
@@ -24,7 +25,7 @@ pub(crate) struct Run {
     /// Minor faults.
     pub minor_faults: u64,
     /// Resident size over time, where the program printed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Curve>,
     /// The object whose malloc served the process.
     pub malloc: PathBuf,
@@ -64,7 +65,8 @@ fn missing(setting: &Setting, name: &str, package: &str) -> anyhow::Error {
     anyhow!("{}: {name} is not installed; install it with `apt-get install {package}`", setting.name)
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// The first program of this name on `PATH`.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
@@ -80,6 +82,17 @@ pub(crate) struct Runner<'a> {
     pub others: &'a [PathBuf],
     /// The C library.
     pub libc: &'a Path,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// To be measured.
+    Measure,
+    /// Every process tells in this file whose malloc it was given.
+    AskWhose(&'a Path),
+    /// strace counts the system calls and writes them to this file.
+    CountCalls(&'a Path),
 }
 
 /// The launcher's report, parsed.
@@ -111,7 +124,7 @@ impl Runner<'_> {
     pub(crate) fn warm_up(&self, bound: &Bound, allocator: &Allocator) -> Result<()> {
         let answers = self.workshop.path("which.answers");
         _ = fs::remove_file(&answers);
-        self.launch(bound, allocator, Some(&answers))?;
+        self.launch(bound, allocator, Purpose::AskWhose(&answers))?;
         let told = fs::read_to_string(&answers).unwrap_or_default();
         ensure!(
             !told.is_empty(),
@@ -132,7 +145,7 @@ impl Runner<'_> {
 
     /// A measured run.
     pub(crate) fn run(&self, bound: &Bound, allocator: &Allocator) -> Result<Run> {
-        let (report, output) = self.launch(bound, allocator, None)?;
+        let (report, output) = self.launch(bound, allocator, Purpose::Measure)?;
         let cpu_seconds = (report.number("user_us")? + report.number("system_us")?) / 1e6;
         let value = match bound.setting.figure {
             Figure::Cpu => cpu_seconds,
@@ -149,6 +162,14 @@ impl Runner<'_> {
             curve: Curve::parse(&output),
             malloc: self.malloc_in_force(bound, allocator, &report, &output)?,
         })
+    }
+
+    /// A run under strace, which is not measured.
+    pub(crate) fn count_calls(&self, bound: &Bound, allocator: &Allocator) -> Result<SystemCalls> {
+        let table = self.workshop.path("strace.table");
+        _ = fs::remove_file(&table);
+        self.launch(bound, allocator, Purpose::CountCalls(&table))?;
+        SystemCalls::read(&table)
     }
 
     fn expected(&self, allocator: &Allocator) -> PathBuf {
@@ -181,7 +202,7 @@ impl Runner<'_> {
         Ok(expected)
     }
 
-    fn launch(&self, bound: &Bound, allocator: &Allocator, answers: Option<&Path>) -> Result<(Report, String)> {
+    fn launch(&self, bound: &Bound, allocator: &Allocator, purpose: Purpose) -> Result<(Report, String)> {
         let setting = &bound.setting;
         let report_path = self.workshop.path("launch.report");
         let mut command = Command::new(self.workshop.path("launch"));
@@ -193,14 +214,24 @@ impl Runner<'_> {
         if preload.is_empty() && setting.own_malloc {
             preload.push(self.libc.display().to_string());
         }
-        if let Some(answers) = answers {
+        if let Purpose::AskWhose(answers) = purpose {
             preload.push(self.workshop.path("which.so").display().to_string());
             command.env("ALLOCATOR_WHICH", answers);
         }
-        if !preload.is_empty() {
-            command.args(["-p", &preload.join(" ")]);
+        let preload = preload.join(" ");
+        if let Purpose::CountCalls(table) = purpose {
+            command.args(["--", "strace", "-f", "-c", "-o"]).arg(table);
+            if !preload.is_empty() {
+                // For what is traced alone, not for strace itself.
+                command.args(["-E", &format!("LD_PRELOAD={preload}")]);
+            }
+        } else {
+            if !preload.is_empty() {
+                command.args(["-p", &preload]);
+            }
+            command.arg("--");
         }
-        command.arg("--").arg(&bound.program).args(&bound.arguments);
+        command.arg(&bound.program).args(&bound.arguments);
         self.set_environment(&mut command, setting);
         let driver = setting.driver.map(|script| self.start_driver(script, setting)).transpose()?;
         let output = command.output().context("the launcher could not be run")?;

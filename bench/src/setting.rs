@@ -1,10 +1,10 @@
 //! What a setting is: one command, and the figure by which allocators are compared on it. Settings are data, so that a
 //! set is a list and the runner knows nothing of its members.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a setting stresses. Geometric means are taken per kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// One operation repeated: the fast path. Its process is too small for its peak RSS to say anything.
@@ -42,8 +42,19 @@ impl Kind {
     }
 }
 
+/// A unit as it is written after a number. The name of its own keeps a document from having to live as long as the program.
+type Unit = &'static str;
+
+/// A unit in a document: one that a setting of this program has.
+fn known_unit<'de, D: Deserializer<'de>>(from: D) -> Result<Unit, D::Error> {
+    let text = String::deserialize(from)?;
+    let settings = crate::sets::settings(crate::sets::Set::All);
+    let mut units = settings.iter().map(|setting| setting.figure.unit());
+    units.find(|unit| *unit == text).ok_or_else(|| serde::de::Error::custom(format!("no setting has the unit {text}")))
+}
+
 /// The figure of a setting. CPU time, wall time, peak RSS and faults are recorded whatever it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
 pub(crate) enum Figure {
     /// User and system time of the process and of the children that it waited for, in seconds.
@@ -51,12 +62,14 @@ pub(crate) enum Figure {
     /// A time that the program measured itself and printed as `value X`.
     Time {
         /// The unit of X.
-        unit: &'static str,
+        #[serde(deserialize_with = "known_unit")]
+        unit: Unit,
     },
     /// A size that the program measured itself and printed as `value X`; lower is better.
     Memory {
         /// The unit of X.
-        unit: &'static str,
+        #[serde(deserialize_with = "known_unit")]
+        unit: Unit,
     },
 }
 
@@ -134,6 +147,9 @@ pub(crate) struct Setting {
     pub own_malloc: bool,
     /// Part of the set `short`.
     pub short: bool,
+    /// Not counted in the means over all settings: one operation alone, where an allocator may be hundreds of times slower
+    /// than another, so that it would outweigh everything else.
+    pub apart: bool,
 }
 
 impl Setting {
@@ -155,6 +171,7 @@ impl Setting {
             pinning: Pinning::OneCpu,
             own_malloc: false,
             short: false,
+            apart: false,
         }
     }
 
@@ -166,6 +183,18 @@ impl Setting {
     /// The same setting, also in the set `short`.
     pub(crate) const fn short(self) -> Setting {
         Setting { short: true, ..self }
+    }
+
+    /// The same setting, not counted in the means over all settings.
+    pub(crate) const fn apart(self) -> Setting {
+        Setting { apart: true, ..self }
+    }
+
+    /// Whether the means over all settings count it: what is timed, is a pattern, several threads or a program, and does not
+    /// stand apart.
+    pub(crate) fn is_counted(&self) -> bool {
+        let is_timed = !matches!(self.figure, Figure::Memory { .. });
+        is_timed && !self.apart && matches!(self.kind, Kind::Pattern | Kind::Threads | Kind::Program)
     }
 
     /// The same setting, not pinned by the runner.

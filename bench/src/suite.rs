@@ -4,27 +4,36 @@ use crate::allocator::Allocator;
 use crate::curve::Curve;
 use crate::measure::{Bound, Run, Runner};
 use crate::stats::{Summary, summarise};
-use serde::Serialize;
+use crate::system_calls::SystemCalls;
+use serde::{Deserialize, Serialize};
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 /// The runs of one setting on one allocator.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
     /// The setting's name.
-    pub setting: &'static str,
+    pub setting: String,
     /// The allocator's name.
     pub allocator: String,
     /// The measured runs.
     pub runs: Vec<Run>,
     /// Why there are no more runs, where a run failed.
     pub failure: Option<String>,
+    /// The system calls of a run apart, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_calls: Option<SystemCalls>,
 }
 
 impl Cell {
     /// The setting's figure.
     pub(crate) fn value(&self) -> Option<Summary> {
         self.summary(|run| run.value)
+    }
+
+    /// What stands in a table where the cell has no figure.
+    pub(crate) fn absent(&self) -> &'static str {
+        if self.failure.is_some() { "failed" } else { "-" }
     }
 
     /// Peak RSS in bytes.
@@ -45,8 +54,10 @@ impl Cell {
 }
 
 /// Runs everything. Cells come setting by setting, in the order of the allocators.
-pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], rounds: usize) -> Vec<Cell> {
-    let mut progress = Progress::start(settings.len() * allocators.len() * (rounds + 1));
+pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocator], plan: Plan) -> Vec<Cell> {
+    let rounds = plan.rounds;
+    let runs_of_a_cell = rounds + 1 + usize::from(plan.counts_calls);
+    let mut progress = Progress::start(settings.len() * allocators.len() * runs_of_a_cell);
     let mut cells = Vec::new();
     for (number, bound) in settings.iter().enumerate() {
         let mut row: Vec<Cell> = allocators.iter().map(|allocator| empty_cell(bound, allocator)).collect();
@@ -62,14 +73,45 @@ pub(crate) fn compare(runner: &Runner, settings: &[Bound], allocators: &[Allocat
                 measure_into(&mut row[column], runner, bound, &allocators[column]);
             }
         }
+        if plan.counts_calls {
+            for (cell, allocator) in row.iter_mut().zip(allocators) {
+                progress.show(bound.setting.name, &allocator.name);
+                count_calls_into(cell, runner, bound, allocator);
+            }
+        }
         cells.append(&mut row);
     }
     progress.end();
     cells
 }
 
+/// How often a cell is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Measured runs.
+    pub rounds: usize,
+    /// One more run under strace.
+    pub counts_calls: bool,
+}
+
+fn count_calls_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {
+    if cell.failure.is_some() {
+        return;
+    }
+    match runner.count_calls(bound, allocator) {
+        Ok(calls) => cell.system_calls = Some(calls),
+        Err(error) => cell.failure = Some(format!("under strace: {error:#}")),
+    }
+}
+
 fn empty_cell(bound: &Bound, allocator: &Allocator) -> Cell {
-    Cell { setting: bound.setting.name, allocator: allocator.name.clone(), runs: Vec::new(), failure: None }
+    Cell {
+        setting: bound.setting.name.to_string(),
+        allocator: allocator.name.clone(),
+        runs: Vec::new(),
+        failure: None,
+        system_calls: None,
+    }
 }
 
 fn measure_into(cell: &mut Cell, runner: &Runner, bound: &Bound, allocator: &Allocator) {

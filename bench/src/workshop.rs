@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 12] = [
     ("launch.c", include_str!("../c/launch.c")),
     ("which.c", include_str!("../c/which.c")),
     ("trivial.c", include_str!("../c/trivial.c")),
@@ -15,6 +15,10 @@ const SOURCES: [(&str, &str); 8] = [
     ("micro.c", include_str!("../c/micro.c")),
     ("single.c", include_str!("../c/single.c")),
     ("threads.c", include_str!("../c/threads.c")),
+    ("pairs.c", include_str!("../c/pairs.c")),
+    ("ladder.c", include_str!("../c/ladder.c")),
+    ("phases.c", include_str!("../c/phases.c")),
+    ("shared.c", include_str!("../c/shared.c")),
     ("giveback.c", include_str!("../c/giveback.c")),
 ];
 
@@ -39,7 +43,8 @@ impl Workshop {
         workshop.compile("launch", &["-static"], &["launch.c"])?;
         workshop.compile("which.so", &["-shared", "-fPIC"], &["which.c"])?;
         workshop.compile("trivial", &["-fno-builtin"], &["trivial.c"])?;
-        workshop.compile("brkmap-micro", &["-fno-builtin", "-pthread"], &["micro.c", "single.c", "threads.c"])?;
+        let loops = ["micro.c", "single.c", "threads.c", "pairs.c", "ladder.c", "phases.c", "shared.c"];
+        workshop.compile("brkmap-micro", &["-fno-builtin", "-pthread"], &loops)?;
         workshop.compile("giveback", &["-fno-builtin", "-pthread"], &["giveback.c"])?;
         inputs::generate(&workshop.inputs())?;
         Ok(workshop)

@@ -100,3 +100,30 @@ fn a_drawing_of_settings_that_have_no_curve_is_refused() {
     assert!(said.contains("--svg") && said.contains("giveback"), "{said}");
     assert!(!Path::new("never-written.svg").exists());
 }
+
+#[test]
+fn the_calls_of_a_run_are_counted_apart() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let json = directory.path().join("out.json");
+    let arguments = ["startup", "--filter", "start-anon", "--with", "glibc", "-n", "1", "--syscalls", "--json"];
+    let output = bench(&[&arguments[..], &[text(&json)]].concat());
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&fs::read(&json).expect("the document")).expect("JSON");
+    let cell = &document["cells"][0];
+    let (all, for_memory) = (&cell["system_calls"]["all"], &cell["system_calls"]["for_memory"]);
+    // The loader alone maps two objects; the program itself opens a file and reads it.
+    let (all, for_memory) = (all.as_u64().expect("calls"), for_memory.as_u64().expect("calls"));
+    assert!(for_memory >= 5 && all >= for_memory + 5 && all < 500, "{all} {for_memory}");
+    assert_eq!(cell["runs"].as_array().map(Vec::len), Some(1), "that run is no measured one");
+    assert!(shown.contains(&format!("{all} ({for_memory})")), "{shown}");
+}
+
+#[test]
+fn settings_of_several_threads_have_their_means() {
+    let output = bench(&["threads", "--filter", "small-", "--with", "glibc,jemalloc", "-n", "1"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(shown.contains("CPU time, all 2 settings") && shown.contains("wall time, 2 settings"), "{shown}");
+    assert!(shown.contains("first or within 3 % in CPU time"), "{shown}");
+}

@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-const COLOURS: [&str; 6] = ["#6b7280", "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207"];
+const COLOURS: [&str; 9] =
+    ["#6b7280", "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207", "#0e7490", "#78350f", "#be185d"];
 const PANEL: (f64, f64) = (480.0, 290.0);
 const PLOT: (f64, f64) = (300.0, 200.0);
 const MARGIN: (f64, f64) = (55.0, 45.0);
@@ -29,8 +30,24 @@ pub(crate) fn write(comparison: &Comparison, path: &Path) -> Result<()> {
         .with_context(|| format!("--svg {}: the file could not be written; name one that can", path.display()))
 }
 
-fn render(comparison: &Comparison) -> String {
-    let panels: Vec<_> = (0..comparison.settings.len())
+/// The panels, each with its frame, in the colours of a page that may be light or dark.
+pub(super) fn panels_for_page(comparison: &Comparison) -> Vec<String> {
+    let own =
+        [("#111827", "var(--ink)"), ("#4b5563", "var(--soft)"), ("#e5e7eb", "var(--line)"), ("#9ca3af", "var(--soft)")];
+    let of_lines = ["g", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"].map(|name| format!("var(--{name})"));
+    let frame = |panel: String| {
+        let colours = COLOURS.into_iter().zip(of_lines.iter().map(String::as_str)).chain(own);
+        let panel = colours.fold(panel, |panel, (colour, variable)| panel.replace(colour, variable));
+        format!(
+            "<svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\" aria-label=\"resident size over time\">{panel}</svg>",
+            PANEL.0, PANEL.1, PANEL.0
+        )
+    };
+    panels(comparison).into_iter().map(frame).collect()
+}
+
+fn panels(comparison: &Comparison) -> Vec<String> {
+    (0..comparison.settings.len())
         .filter(|&number| comparison.settings[number].kind == Kind::GiveBack)
         .map(|number| {
             let cells = comparison.row(number).iter();
@@ -41,9 +58,13 @@ fn render(comparison: &Comparison) -> String {
             let named = cells.enumerate().filter_map(|(column, cell)| {
                 Some(Line { name: &cell.allocator, colour: COLOURS[column % COLOURS.len()], curve: first(cell)? })
             });
-            panel(comparison.settings[number].name, &named.collect::<Vec<_>>())
+            panel(&comparison.settings[number].name, &named.collect::<Vec<_>>())
         })
-        .collect();
+        .collect()
+}
+
+fn render(comparison: &Comparison) -> String {
+    let panels = panels(comparison);
     let rows = panels.len().div_ceil(COLUMNS);
     let (width, height) = (PANEL.0 * COLUMNS.min(panels.len()) as f64, PANEL.1 * rows as f64);
     let mut svg = format!(

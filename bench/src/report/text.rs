@@ -1,9 +1,10 @@
 //! The tables. Each cell is a median and its ratio to the first column; `~` marks a ratio whose runs overlap those of
 //! the first column, so that the difference is not resolved.
 
-use super::Comparison;
-use crate::curve::{Curve, MOMENTS};
-use crate::setting::{Figure, Kind, Setting};
+use super::sheets::{self, three_digits};
+use super::standing::{Measure, Standing};
+use super::{Comparison, Row, words};
+use crate::setting::{Figure, Kind};
 use crate::stats::{Summary, geometric_mean};
 use crate::suite::Cell;
 use comfy_table::{CellAlignment, Table, presets};
@@ -20,7 +21,7 @@ enum Quantity {
 
 impl Quantity {
     /// The figure of a cell under this quantity; `None` where the setting has none or the cell failed.
-    fn of(self, setting: &Setting, cell: &Cell) -> Option<Summary> {
+    fn of(self, setting: &Row, cell: &Cell) -> Option<Summary> {
         match (self, setting.figure) {
             (Quantity::Time, Figure::Memory { .. }) => None,
             (Quantity::Memory, _) if setting.kind == Kind::GiveBack => None,
@@ -31,7 +32,7 @@ impl Quantity {
         }
     }
 
-    fn applies(self, setting: &Setting) -> bool {
+    fn applies(self, setting: &Row) -> bool {
         match (self, setting.figure) {
             (Quantity::Time, figure) => !matches!(figure, Figure::Memory { .. }),
             // Followed over time, in a table of its own.
@@ -41,20 +42,11 @@ impl Quantity {
         }
     }
 
-    fn show(self, setting: &Setting, value: f64) -> String {
+    fn show(self, setting: &Row, value: f64) -> String {
         match (self, setting.figure) {
             (Quantity::Memory, figure) if !matches!(figure, Figure::Memory { .. }) => format!("{:.1} MiB", value / MIB),
             (_, figure) => format!("{} {}", three_digits(value), figure.unit()),
         }
-    }
-}
-
-fn three_digits(value: f64) -> String {
-    match value.abs() {
-        v if v >= 99.95 => format!("{value:.0}"),
-        v if v >= 9.995 => format!("{value:.1}"),
-        v if v >= 0.9995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
     }
 }
 
@@ -72,13 +64,12 @@ pub(crate) fn render(comparison: &Comparison) -> String {
     if comparison.settings.iter().any(|setting| setting.kind == Kind::GiveBack) {
         _ = write!(text, "\nResident over the start, MiB (median of the runs)\n{}\n", over_time(comparison));
     }
-    for cell in comparison.cells {
-        if let Some(failure) = &cell.failure {
-            _ = writeln!(text, "failed: {} on {}: {failure}", cell.setting, cell.allocator);
-        }
+    if let Some(calls) = system_calls(comparison) {
+        _ = write!(text, "\nSystem calls of one run (of them brk, mmap, munmap, mremap, madvise, mprotect)\n{calls}\n");
     }
-    for reason in comparison.left_out {
-        _ = writeln!(text, "left out: {reason}");
+    text.push_str(&standing(comparison));
+    for line in sheets::not_there(comparison) {
+        _ = writeln!(text, "{line}");
     }
     text
 }
@@ -96,7 +87,7 @@ fn heading(comparison: &Comparison) -> String {
         machine.load_average,
         comparison.rounds
     );
-    for allocator in comparison.allocators {
+    for allocator in &comparison.allocators {
         let file = allocator.preload.as_ref().and_then(|path| path.file_name());
         let file = file.map_or("not preloaded".into(), |name| name.to_string_lossy());
         _ = writeln!(text, "  {:<12} {} ({file})", allocator.name, allocator.version);
@@ -109,7 +100,7 @@ fn table(comparison: &Comparison, quantity: Quantity) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     let mut header = vec!["".to_string()];
-    for allocator in comparison.allocators {
+    for allocator in &comparison.allocators {
         header.extend([allocator.name.clone(), "".into()]);
     }
     table.set_header(header);
@@ -141,31 +132,37 @@ fn over_time(comparison: &Comparison) -> Table {
     table.load_preset(presets::NOTHING);
     let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
     table.set_header(["".to_string(), "".to_string()].into_iter().chain(names));
-    for (number, setting) in comparison.settings.iter().enumerate() {
-        if setting.kind != Kind::GiveBack {
-            continue;
-        }
-        let mut add = |moment: &str, of: &dyn Fn(&Curve) -> f64| {
-            let cells = comparison.row(number).iter().map(|cell| cell.curve(of));
-            let shown = cells.map(|mib| mib.map_or("failed".into(), |mib| format!("{mib:.1}")));
-            table.add_row([setting.name.to_string(), moment.to_string()].into_iter().chain(shown));
-        };
-        add("before the frees", &Curve::full);
-        for (seconds, moment) in MOMENTS {
-            add(moment, &|curve| curve.at(seconds));
-        }
-        add("malloc_trim(0)", &|curve| curve.trimmed_mib);
+    for moment in sheets::moments(comparison) {
+        let names = [moment.setting.clone(), moment.moment.to_string()];
+        table.add_row(names.into_iter().chain(moment.shown()));
     }
     align(&mut table, 2);
     table
 }
 
-fn row(setting: &Setting, cells: &[Cell], quantity: Quantity) -> Vec<String> {
+fn system_calls(comparison: &Comparison) -> Option<Table> {
+    comparison.cells.iter().find(|cell| cell.system_calls.is_some())?;
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
+    table.set_header([String::new()].into_iter().chain(names));
+    for (row, cells) in comparison.rows() {
+        let shown = cells.iter().map(|cell| match cell.system_calls {
+            Some(calls) => format!("{} ({})", calls.all, calls.for_memory),
+            None => cell.absent().into(),
+        });
+        table.add_row([row.name.clone()].into_iter().chain(shown));
+    }
+    align(&mut table, 1);
+    Some(table)
+}
+
+fn row(setting: &Row, cells: &[Cell], quantity: Quantity) -> Vec<String> {
     let base = cells.first().and_then(|cell| quantity.of(setting, cell));
-    let mut row = vec![setting.name.to_string()];
+    let mut row = vec![setting.name.clone()];
     for (number, cell) in cells.iter().enumerate() {
         let Some(summary) = quantity.of(setting, cell) else {
-            row.extend(["failed".into(), "".into()]);
+            row.extend([cell.absent().into(), "".into()]);
             continue;
         };
         row.push(quantity.show(setting, summary.median));
@@ -183,7 +180,7 @@ fn row(setting: &Setting, cells: &[Cell], quantity: Quantity) -> Vec<String> {
 
 /// Geometric means of the ratios, over the rows that no allocator failed, so that columns can be compared.
 fn mean_row(comparison: &Comparison, quantity: Quantity, kind: Option<Kind>) -> Option<Vec<String>> {
-    let wanted = |setting: &Setting| kind.is_none_or(|kind| setting.kind == kind);
+    let wanted = |setting: &Row| kind.is_none_or(|kind| setting.kind == kind);
     let mut columns = vec![Vec::new(); comparison.allocators.len()];
     for (number, setting) in comparison.settings.iter().enumerate().filter(|(_, setting)| wanted(setting)) {
         let medians: Option<Vec<f64>> = comparison
@@ -208,16 +205,31 @@ fn mean_row(comparison: &Comparison, quantity: Quantity, kind: Option<Kind>) -> 
     Some(row)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_keep_three_digits() {
-        assert_eq!(three_digits(0.1234), "0.123");
-        assert_eq!(three_digits(3.456), "3.46");
-        assert_eq!(three_digits(34.56), "34.6");
-        assert_eq!(three_digits(9.999), "10.0");
-        assert_eq!(three_digits(345.6), "346");
+/// The block at the end; empty where no mean could be taken.
+fn standing(comparison: &Comparison) -> String {
+    let standing = Standing::of(comparison);
+    if standing.settings < 2 {
+        return String::new();
     }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let names = comparison.allocators.iter().map(|allocator| allocator.name.clone());
+    table.set_header([String::new()].into_iter().chain(names).chain(["best rival".into()]));
+    let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+    for measure in Measure::ALL {
+        let columns = standing.columns.iter().map(|column| shown(column.means.of(measure)));
+        let label = words::measure(&standing, measure);
+        table.add_row([label].into_iter().chain(columns).chain([shown(standing.best_rival.of(measure))]));
+    }
+    for (label, of) in words::FIRST {
+        let columns = standing.columns.iter().map(|column| of(column).to_string());
+        table.add_row([label.to_string()].into_iter().chain(columns).chain([String::new()]));
+    }
+    align(&mut table, 1);
+    let base = &comparison.allocators[0].name;
+    let mut text = format!("\nSummary: geometric means of the ratios to {base}; less is better\n{table}\n");
+    for sentence in words::sentences(&standing) {
+        _ = writeln!(text, "{sentence}");
+    }
+    text
 }

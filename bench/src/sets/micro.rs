@@ -10,15 +10,11 @@ const fn pattern(name: &'static str, unit: &'static str, arguments: &'static [&'
     Setting::micro(name, Kind::Pattern, unit, arguments)
 }
 
-const fn threads(name: &'static str, unit: &'static str, arguments: &'static [&'static str]) -> Setting {
-    Setting::micro(name, Kind::Threads, unit, arguments).free()
-}
-
 const fn block(name: &'static str, arguments: &'static [&'static str]) -> Setting {
     Setting { figure: Figure::Memory { unit: "B" }, ..pattern(name, "B", arguments) }
 }
 
-/// The set `micro`.
+/// The set `micro`, but for the loops of several threads.
 pub(crate) const SETTINGS: &[Setting] = &[
     hot("hot-16", &["hot", "16"]).short(),
     hot("hot-24", &["hot", "24"]),
@@ -40,14 +36,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
     hot("calloc-64", &["calloc", "64"]),
     hot("calloc-4k", &["calloc", "4096"]),
     hot("calloc-64k", &["calloc", "65536"]),
+    hot("aligned-64", &["aligned", "64"]),
     pattern("batch-lifo", "ns", &["lifo"]).short(),
-    pattern("batch-fifo", "ns", &["fifo"]),
+    pattern("batch-fifo", "ns", &["fifo"]).short(),
     pattern("random-20k", "ns", &["random", "20000"]).short(),
     pattern("random-500k", "ns", &["random", "500000"]).short(),
-    pattern("realloc-64m", "ms", &["realloc"]).short(),
-    pattern("large-1m", "us", &["large", "1048576"]),
-    pattern("large-8m", "us", &["large", "8388608"]).short(),
-    pattern("large-64m", "us", &["large", "67108864"]),
+    pattern("aligned-mixed", "ns", &["aligned-mixed"]).short(),
+    pattern("small-1", "ns", &["small", "1"]).short(),
+    pattern("ladder-1", "ns", &["ladder", "1"]).short(),
+    pattern("phases-1", "ns", &["phases", "1"]).short(),
+    pattern("vectors", "ns", &["vectors"]).short(),
+    pattern("large-mixed", "us", &["large-mixed"]).short(),
+    pattern("realloc-64m", "ms", &["realloc"]).short().apart(),
+    pattern("large-1m", "us", &["large", "1048576"]).apart(),
+    pattern("large-8m", "us", &["large", "8388608"]).short().apart(),
+    pattern("large-64m", "us", &["large", "67108864"]).apart(),
     block("block-16", &["block", "16"]).short(),
     block("block-24", &["block", "24"]),
     block("block-40", &["block", "40"]).short(),
@@ -55,8 +58,4 @@ pub(crate) const SETTINGS: &[Setting] = &[
     block("block-100", &["block", "100"]),
     block("block-200", &["block", "200"]).short(),
     block("block-1000", &["block", "1000"]),
-    threads("remote-64", "ns", &["remote"]).short(),
-    threads("remote-mixed", "ns", &["remote-mixed"]),
-    threads("handover", "ns", &["handover"]).short(),
-    threads("thread-churn", "us", &["churn"]).short(),
 ];

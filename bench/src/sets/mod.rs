@@ -5,6 +5,7 @@ mod giveback;
 mod micro;
 mod programs;
 mod startup;
+mod threads;
 
 use crate::setting::Setting;
 use clap::ValueEnum;
@@ -16,6 +17,8 @@ pub(crate) enum Set {
     Short,
     /// Measuring loops: paths, patterns, threads
     Micro,
+    /// Of the measuring loops, those of several threads
+    Threads,
     /// Programs that people run
     Programs,
     /// The fixed cost of a process
@@ -30,12 +33,14 @@ pub(crate) enum Set {
 
 /// The settings of a set, in the order of the tables.
 pub(crate) fn settings(set: Set) -> Vec<Setting> {
-    let all = [micro::SETTINGS, programs::SETTINGS, startup::SETTINGS, giveback::SETTINGS, fork::SETTINGS]
-        .concat()
-        .into_iter();
+    let all =
+        [micro::SETTINGS, threads::SETTINGS, programs::SETTINGS, startup::SETTINGS, giveback::SETTINGS, fork::SETTINGS]
+            .concat()
+            .into_iter();
     match set {
         Set::Short => all.filter(|setting| setting.short).collect(),
-        Set::Micro => micro::SETTINGS.to_vec(),
+        Set::Micro => [micro::SETTINGS, threads::SETTINGS].concat(),
+        Set::Threads => threads::SETTINGS.to_vec(),
         Set::Programs => programs::SETTINGS.to_vec(),
         Set::Startup => startup::SETTINGS.to_vec(),
         Set::Giveback => giveback::SETTINGS.to_vec(),
@@ -47,6 +52,7 @@ pub(crate) fn settings(set: Set) -> Vec<Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::{Kind, Program};
     use std::collections::BTreeSet;
 
     #[test]
@@ -57,5 +63,28 @@ mod tests {
         let short = settings(Set::Short);
         assert!(!short.is_empty() && short.len() < all.len());
         assert!(short.iter().all(|setting| names.contains(setting.name)));
+    }
+
+    #[test]
+    fn every_measuring_loop_is_one_that_the_program_knows() {
+        let known = include_str!("../../c/micro.c");
+        let loops = settings(Set::All).into_iter().filter(|setting| matches!(setting.program, Program::Micro));
+        for setting in loops {
+            let name = setting.arguments[0];
+            assert!(known.contains(&format!("!strcmp(name, \"{name}\")")), "{}: {name}", setting.name);
+        }
+    }
+
+    #[test]
+    fn the_means_are_over_at_least_forty_settings_of_every_kind() {
+        for set in [Set::All, Set::Short] {
+            let counted: Vec<_> = settings(set).into_iter().filter(|setting| setting.is_counted()).collect();
+            let of = |kind| counted.iter().filter(|setting| setting.kind == kind).count();
+            let numbers = [of(Kind::Pattern), of(Kind::Threads), of(Kind::Program)];
+            assert!(
+                counted.len() >= 40 && numbers >= [10, 0, 0] && numbers[1] >= 19 && numbers[2] >= 11,
+                "{numbers:?}"
+            );
+        }
     }
 }

@@ -1,27 +1,29 @@
 //! malloc.
 //!
 //! ```text
-//!   allocate ── ≤ 8 KiB ──► allocate_from ─── list ──────────────────► pop, mark LIVE
-//!      │                          └─ empty: the page's freed blocks ─► pop, mark LIVE
-//!      │                                └─ none: allocate_slow ──────► refill (refill.rs)
-//!      └─ more ──► allocate_more ─► medium class │ run of slices │ direct mapping (direct.rs)
+//!   allocate ── ≤ 1 KiB ──► the page in use, by sixteenths ─┐
+//!      │                                                    ├─► allocate_from ─ free block ─► pop, mark LIVE
+//!      └─ more ──► allocate_more ─ ≤ 64 KiB ─► by class ────┘         └─ none ─► allocate_slow ─► refill (refill.rs)
+//!                        └─ more ──► allocate_span: run of slices │ direct mapping (direct.rs)
 //! ```
 //!
-//! The fast path has no "initialised?" test: a thread without a heap has [`EMPTY_HEAP`](crate::EMPTY_HEAP), whose lists
-//! are empty and whose pages have nothing. Addresses are materialised before they are read and written (`bin`, `page`),
-//! which recent cores forward without latency.
+//! The fast path has no "initialised?" test: a thread without a heap has [`EMPTY_HEAP`](crate::EMPTY_HEAP), whose pages have
+//! nothing. Frees of the page in use go on the list that `malloc` pops, so what was freed last is handed out next, and no list
+//! runs empty while the program only replaces blocks. Recent cores forward a store to the next load of the same
+//! address without latency if both name it as register plus constant: `page` plus a field, here and in `free`.
 
+use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use brkmap_sys::{in_register, opaque, prefetch};
+use brkmap_sys::{opaque, prefetch};
 use brkmap_wire::Counter;
 
-use crate::classes::{self, MEDIUM_MAX, SMALL_MAX};
+use crate::classes::{self, DIRECT_MAX, MEDIUM_MAX, SMALL_MAX};
 use crate::engine::{Engine, Platform};
 use crate::fatal::Misuse;
-use crate::geometry::{self, RUN_SLICES_MAX, SHIFT_MAX, SLICE};
-use crate::heap::{Bin, Heap, no_block};
-use crate::page::{Block, CURRENT_BIAS, PageMeta, owner, state};
+use crate::geometry::{self, RUN_SLICES_MAX, SHIFT_MAX, SLICE, slice_address};
+use crate::heap::Heap;
+use crate::page::{Block, PageMeta, owner, state};
 use crate::policy::Mechanism;
 use crate::request::{MIN_ALIGN, Request};
 
@@ -29,6 +31,9 @@ use crate::request::{MIN_ALIGN, Request};
 #[cold]
 #[inline(always)]
 fn rare() {}
+
+/// Bytes of a page of a medium class.
+const MEDIUM_PAGE: usize = classes::MEDIUM_SLICES * SLICE;
 
 /// Up to this many bytes are zeroed without asking whether they are zero: their OS page is touched by the link anyway.
 const SMALL_ZEROED: usize = 1024;
@@ -62,11 +67,13 @@ impl<P: Platform> Engine<P> {
     /// `malloc`: a block of at least `bytes`, 16-aligned. Null: too large, or no memory.
     #[inline(always)]
     pub fn allocate(&self, bytes: usize) -> *mut u8 {
-        if bytes <= SMALL_MAX {
-            self.allocate_from(classes::small_offset(bytes), bytes)
-        } else {
-            self.allocate_more(bytes)
+        if bytes > DIRECT_MAX {
+            rare();
+            return self.allocate_more(bytes);
         }
+        // SAFETY: [class-range] at most the last index.
+        let named = unsafe { self.platform.heap().direct.get_unchecked(bytes.div_ceil(16)) };
+        self.allocate_from::<SLICE>(named, bytes)
     }
 
     /// A block of a small class. `bytes` is what was asked for; it only feeds the sample of the slow path.
@@ -76,51 +83,52 @@ impl<P: Platform> Engine<P> {
     /// [`classes::CLASSES`].
     #[inline(always)]
     pub unsafe fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
-        self.allocate_from(class * size_of::<Bin>(), bytes)
-    }
-
-    /// A block of the small class ([class-range]) whose bin lies `offset` bytes behind the first.
-    #[inline(always)]
-    fn allocate_from(&self, offset: usize, bytes: usize) -> *mut u8 {
-        let heap = self.platform.heap();
-        // SAFETY: [class-range] the offset is that of a class's bin.
-        let bin = in_register(unsafe { &*(&raw const heap.bins).byte_add(offset).cast::<Bin>() });
-        let mut block = bin.list.load(Relaxed);
+        // SAFETY: [class-range] promised by the caller.
+        let named = unsafe { self.platform.heap().current.get_unchecked(class) };
+        // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
+        let page = unsafe { &*named.load(Relaxed) };
+        let block = page.local.load(Relaxed);
         if block.is_null() {
             rare();
-            let class = offset / size_of::<Bin>();
-            // SAFETY: [class-range]; [bin-page].
-            let page = unsafe { &*heap.current.get_unchecked(class).load(Relaxed) };
-            block = page.local.load(Relaxed);
-            if block.is_null() {
-                return self.allocate_slow(bytes, class);
-            }
-            // Swap in what was freed meanwhile; all that is in play is out now ([page-counter]).
-            page.local.store(no_block(), Relaxed);
-            page.counter.store(page.in_play.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
+            return self.allocate_slow(bytes, class);
         }
-        self.pop(bin, block)
+        self.pop::<SLICE>(page, block)
     }
 
-    /// Takes the first block of a bin's list. A link that leads out of the page, or to a block that is live, was written by
-    /// somebody who had freed the block: better to end here than to hand that address out.
+    /// A block of the page, of `PAGE` bytes, that a heap names for a request.
     #[inline(always)]
-    fn pop(&self, bin: &Bin, block: *mut Block) -> *mut u8 {
-        let offset = block.addr().wrapping_add(bin.to_offset.get());
-        if offset >= SLICE {
+    fn allocate_from<const PAGE: usize>(&self, named: &AtomicPtr<PageMeta>, bytes: usize) -> *mut u8 {
+        // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
+        let page = unsafe { &*named.load(Relaxed) };
+        let block = page.local.load(Relaxed);
+        if block.is_null() {
+            rare();
+            return self.allocate_anew(bytes);
+        }
+        self.pop::<PAGE>(page, block)
+    }
+
+    /// Takes the first free block of a page of `PAGE` bytes. A link that leads out of the page, or to a block that is live, was written
+    /// by somebody who had freed the block: better to end here than to hand that address out.
+    #[inline(always)]
+    fn pop<const PAGE: usize>(&self, page: &PageMeta, block: *mut Block) -> *mut u8 {
+        // SAFETY: [current-page] this thread's.
+        let shape = unsafe { page.shape() };
+        let offset = block.addr().wrapping_sub(shape.start);
+        if offset >= PAGE {
             return self.die_corrupted(block);
         }
-        let index = (offset * bin.magic.get()) >> 32;
-        // SAFETY: [bin-page] the block lies in the bin's page, whose state bytes these are; [state-index] so does its offset.
+        let index = (offset * shape.magic) >> 32;
+        // SAFETY: [state-index] the block lies in the page.
         unsafe {
-            let byte = &*bin.states.get().add(index);
+            let byte = &*shape.states.add(index);
             if byte.load(Relaxed) == state::LIVE {
                 return self.die_corrupted(block);
             }
             let next = (*block).next();
             // The next call reads this block's link, which was last touched when the block was freed.
             prefetch(next.cast());
-            bin.list.store(next, Relaxed);
+            page.local.store(next, Relaxed);
             byte.store(state::LIVE, Relaxed);
         }
         block.cast()
@@ -131,9 +139,9 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn die_corrupted(&self, block: *mut Block) -> *mut u8 {
         if self.mend_torn(block.addr())
-            && let Some(page) = self.map.meta(block.addr())
+            && let Some(page) = self.page_of(block.addr())
         {
-            return self.allocate_slow(page.block_size.load(Relaxed) as usize, page.class());
+            return self.allocate_slow(page.block_bytes(), page.class());
         }
         // The compiler must not see that this never comes back, or what it would return: it would call it instead of jumping,
         // and give `malloc` a frame for that.
@@ -143,7 +151,15 @@ impl<P: Platform> Engine<P> {
         core::ptr::without_provenance_mut(opaque(0))
     }
 
-    /// The list and its page have nothing.
+    /// The page in use of a request's class has nothing.
+    #[cold]
+    #[inline(never)]
+    fn allocate_anew(&self, bytes: usize) -> *mut u8 {
+        let class = classes::of(bytes);
+        if self.prefers_mapping(class, bytes) { self.allocate_large(bytes) } else { self.allocate_slow(bytes, class) }
+    }
+
+    /// The page in use has nothing.
     #[cold]
     #[inline(never)]
     fn allocate_slow(&self, bytes: usize, class: usize) -> *mut u8 {
@@ -152,8 +168,14 @@ impl<P: Platform> Engine<P> {
         if !self.fill(heap, class) {
             return self.out_of_memory();
         }
-        let bin = &heap.bins[class];
-        self.perturb_fresh(self.pop(bin, bin.list.load(Relaxed)), bytes)
+        let page = self.current_page(heap, class);
+        let block = page.local.load(Relaxed);
+        let block = if classes::slices(class) == 1 {
+            self.pop::<SLICE>(page, block)
+        } else {
+            self.pop::<MEDIUM_PAGE>(page, block)
+        };
+        self.perturb_fresh(block, bytes)
     }
 
     /// Makes sure that the list of a class has a block; where memory is refused, what nobody uses is given up first.
@@ -164,18 +186,31 @@ impl<P: Platform> Engine<P> {
 
     /// Makes sure that the list of a class has a block.
     pub(crate) fn fill_list(&self, heap: &Heap, class: usize) -> bool {
-        !heap.bins[class].list.load(Relaxed).is_null() || self.refill(heap, class)
+        !self.current_page(heap, class).local.load(Relaxed).is_null() || self.refill(heap, class)
     }
 
-    /// More than a small block.
+    /// More than the direct table knows.
     #[inline(never)]
     fn allocate_more(&self, bytes: usize) -> *mut u8 {
-        if bytes <= MEDIUM_MAX {
-            let class = classes::of_medium(bytes);
-            if !self.prefers_mapping(class, bytes) {
-                return self.allocate_medium(class, bytes, Fill::Any);
-            }
+        let heap = self.platform.heap();
+        if bytes <= SMALL_MAX {
+            // SAFETY: [class-range] the class of a small request.
+            let named = unsafe { heap.current.get_unchecked(classes::of_small(bytes)) };
+            self.allocate_from::<SLICE>(named, bytes)
+        } else if bytes <= MEDIUM_MAX {
+            // SAFETY: [class-range] the class of a medium request.
+            let named = unsafe { heap.current.get_unchecked(classes::of_medium(bytes)) };
+            // A threshold below these sizes only matters where nothing is free: `allocate_anew`.
+            self.allocate_from::<MEDIUM_PAGE>(named, bytes)
+        } else {
+            rare();
+            self.allocate_large(bytes)
         }
+    }
+
+    /// More than a block that shares a page.
+    #[inline(never)]
+    fn allocate_large(&self, bytes: usize) -> *mut u8 {
         match Request::plain(bytes) {
             Ok(request) => self.allocate_span(request, Fill::Any),
             Err(_) => self.out_of_memory(),
@@ -198,32 +233,28 @@ impl<P: Platform> Engine<P> {
     #[inline]
     pub(crate) fn allocate_medium(&self, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
         let heap = self.own_heap();
-        let bin = &heap.bins[class];
-        let mut block = bin.list.load(Relaxed);
-        let page = self.bin_page(heap, class);
+        let page = self.current_page(heap, class);
+        let block = page.local.load(Relaxed);
         if block.is_null() {
-            block = Self::detach_shared(page);
-            if block.is_null() {
-                let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
-                heap.sample(class, bytes);
-                if !self.fill(heap, class) {
-                    return self.out_of_memory();
-                }
-                return self.allocate_medium(class, bytes, fill);
+            let Some(heap) = self.heap_or_attach() else { return self.out_of_memory() };
+            heap.sample(class, bytes);
+            if !self.fill(heap, class) {
+                return self.out_of_memory();
             }
+            return self.allocate_medium(class, bytes, fill);
         }
         let offset = block.addr().wrapping_sub(page.start());
         if offset >= classes::slices(class) * SLICE {
             return self.die_corrupted(block);
         }
-        // SAFETY: [bin-page] the block lies in the bin's page; [state-index] so does its offset.
+        // SAFETY: [current-page] the block lies in the page; [state-index] so does its offset.
         let was = unsafe {
             let byte = page.state(((offset as u64 * page.magic.load(Relaxed) as u64) >> 32) as usize);
             let was = byte.load(Relaxed);
             if was == state::LIVE {
                 return self.mend_or_die(block, class, bytes, fill);
             }
-            bin.list.store((*block).next(), Relaxed);
+            page.local.store((*block).next(), Relaxed);
             byte.store(state::LIVE, Relaxed);
             was
         };
@@ -242,12 +273,6 @@ impl<P: Platform> Engine<P> {
     #[inline(never)]
     fn mend_or_die(&self, block: *mut Block, class: usize, bytes: usize, fill: Fill) -> *mut u8 {
         if self.mend_torn(block.addr()) { self.allocate_medium(class, bytes, fill) } else { self.die_corrupted(block) }
-    }
-
-    /// `detach`, for the empty page too (which is never written).
-    #[inline]
-    fn detach_shared(page: &PageMeta) -> *mut Block {
-        if page.local.load(Relaxed).is_null() { no_block() } else { Self::detach(page) }
     }
 
     /// `calloc`: `count * bytes` zero bytes. Null: overflow, too large, or no memory.
@@ -329,10 +354,10 @@ impl<P: Platform> Engine<P> {
         let page = self.page(span.first);
         page.set_span_bytes(slices * SLICE);
         page.set_requested(bytes);
-        page.slice.store(span.first, Relaxed);
-        page.set_shift(if shifted { geometry::shift_of(span.first) } else { 0 });
+        let shift = if shifted { geometry::shift_of(span.first) } else { 0 };
+        page.start.store(slice_address(span.first) + shift, Relaxed);
         page.owner.store(owner::RUN, Release);
-        let block = core::ptr::with_exposed_provenance_mut::<u8>(page.run_start());
+        let block = core::ptr::with_exposed_provenance_mut::<u8>(page.start());
         if fill == Fill::Zero && !span.zero {
             // SAFETY: the span is ours and holds `bytes`.
             unsafe { block.write_bytes(0, bytes) };

@@ -13,6 +13,8 @@ pub const CLASSES: usize = 76;
 pub const FIRST_MEDIUM: usize = 56;
 /// First of the 8-byte-step classes.
 pub const FIRST_FINE: usize = 68;
+/// Largest request whose page a heap names by its size in sixteenths, without asking for its class.
+pub(crate) const DIRECT_MAX: usize = 1 << 10;
 /// Largest small block.
 pub const SMALL_MAX: usize = 8 << 10;
 /// Largest block that shares a page with others.
@@ -27,12 +29,10 @@ pub static SIZES: [u32; CLASSES] = build_sizes();
 pub static MAGIC: [u32; CLASSES] = build_magic();
 /// Blocks that fit into a page of the class.
 pub static CAPACITY: [u16; CLASSES] = build_capacity();
-/// Class times [`SCALE`], by `(bytes + 15) / 16`, to [`SMALL_MAX`].
+/// Class by `(bytes + 15) / 16`, to [`SMALL_MAX`].
 ///
 /// A constant, not a static: a request whose size the compiler knows folds to a number, in any crate.
-const SMALL: &[u16; SMALL_MAX / 16 + 1] = &build_small();
-/// Bytes of a heap's bin: the table holds offsets, which saves the hot path the multiplication.
-const SCALE: u16 = size_of::<crate::heap::Bin>() as u16;
+const SMALL: &[u8; SMALL_MAX / 16 + 1] = &build_small();
 /// Class by `(bytes + 2047) / 2048`, above [`SMALL_MAX`] to [`MEDIUM_MAX`].
 static MEDIUM: [u8; MEDIUM_MAX / 2048 + 1] = build_medium();
 
@@ -96,7 +96,7 @@ const fn build_capacity() -> [u16; CLASSES] {
     capacity
 }
 
-const fn build_small() -> [u16; SMALL_MAX / 16 + 1] {
+const fn build_small() -> [u8; SMALL_MAX / 16 + 1] {
     let sizes = build_sizes();
     let mut table = [0; SMALL_MAX / 16 + 1];
     let mut sixteenths = 1;
@@ -105,7 +105,7 @@ const fn build_small() -> [u16; SMALL_MAX / 16 + 1] {
         while (sizes[class] as usize) < sixteenths * 16 {
             class += 1;
         }
-        table[sixteenths] = class as u16 * SCALE;
+        table[sixteenths] = class as u8;
         sixteenths += 1;
     }
     table
@@ -143,13 +143,18 @@ pub(crate) const fn quotient(product: u64, magic: u32) -> Option<usize> {
 /// Class of a small request; `bytes <= SMALL_MAX`.
 #[inline(always)]
 pub const fn of_small(bytes: usize) -> usize {
-    small_offset(bytes) / SCALE as usize
+    SMALL[(bytes + 15) >> 4] as usize
 }
 
-/// Where a heap's bins have the one for a small request, in bytes; `bytes <= SMALL_MAX`.
-#[inline(always)]
-pub(crate) const fn small_offset(bytes: usize) -> usize {
-    SMALL[(bytes + 15) >> 4] as usize
+/// The entries of a heap's table by sixteenths that a class serves; none above [`DIRECT_MAX`], and none of the classes of
+/// Rust layouts.
+pub(crate) fn sixteenths(class: usize) -> core::ops::Range<usize> {
+    let size = SIZES[class] as usize;
+    if class >= FIRST_MEDIUM || size > DIRECT_MAX {
+        return 0..0;
+    }
+    let first = if class == 0 { 0 } else { SIZES[class - 1] as usize / 16 + 1 };
+    first..size / 16 + 1
 }
 
 /// Class of a medium request; `SMALL_MAX < bytes <= MEDIUM_MAX`.
@@ -200,6 +205,18 @@ mod tests {
             assert!(class == 0 || (SIZES[class - 1] as usize) < bytes, "{bytes} fits class {} too", class - 1);
         }
         assert_eq!(of(0), 0);
+    }
+
+    #[test]
+    fn the_sixteenths_of_the_classes_share_out_the_table() {
+        let mut next = 0;
+        for class in 0..CLASSES {
+            for index in sixteenths(class) {
+                assert_eq!((index, class), (next, of(index * 16)));
+                next += 1;
+            }
+        }
+        assert_eq!(next, DIRECT_MAX / 16 + 1);
     }
 
     #[test]

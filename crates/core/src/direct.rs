@@ -81,8 +81,7 @@ impl<P: Platform> Engine<P> {
         let page = self.page(slice);
         page.set_span_bytes(bytes);
         page.set_requested(requested);
-        page.set_direct_start(start);
-        page.slice.store(slice, Relaxed);
+        page.start.store(start, Relaxed);
         self.set_direct_bit(start, true);
         page.owner.store(owner::DIRECT, Release);
         self.count(Counter::DirectLive, 1);
@@ -97,8 +96,7 @@ impl<P: Platform> Engine<P> {
 
     /// Takes a block out of the map. `false`: somebody else did, or none starts there.
     fn unregister_direct(&self, page: &PageMeta, pointer: usize) -> bool {
-        if page.direct_start() != pointer
-            || page.owner.compare_exchange(owner::DIRECT, owner::NONE, AcqRel, Relaxed).is_err()
+        if page.start() != pointer || page.owner.compare_exchange(owner::DIRECT, owner::NONE, AcqRel, Relaxed).is_err()
         {
             return false;
         }

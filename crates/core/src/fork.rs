@@ -19,10 +19,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use brkmap_sys::Kernel;
 
 use crate::engine::{Engine, Platform};
-use crate::heap::no_block;
 use crate::lifecycle::{ACTIVE, IDLE};
 use crate::lock::{Entry, Lock};
-use crate::page::{Status, owner};
+use crate::page::Status;
 
 /// Locks that the forking thread held already.
 mod held {
@@ -108,15 +107,11 @@ impl<P: Platform> Engine<P> {
             return left != 0 && self.mend_torn(block);
         }
         let heap = self.own_heap();
-        let Some(mut page) = self.map.meta(block) else { return false };
-        if page.owner.load(Relaxed) == owner::INTERIOR {
-            page = self.page(page.slice.load(Relaxed));
-        }
+        let Some(page) = self.page_of(block) else { return false };
         if page.owner.load(Relaxed) != heap.owner_word() || page.status() != Status::Current {
             return false;
         }
         self.with_gate(heap, || {
-            heap.bins[page.class()].list.store(no_block(), Relaxed);
             page.set_stale(true);
             self.renew_books(page);
         });

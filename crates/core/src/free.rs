@@ -96,20 +96,32 @@ impl<P: Platform> Engine<P> {
         true
     }
 
-    /// Everything but a small block of this thread's heap.
+    /// Everything but a block in the first slice of a page of this thread's heap; first of all, one in the others.
     #[inline(never)]
     fn free_slow(&self, pointer: *mut u8) {
+        let heap = self.platform.heap();
+        if let Some(slice) = self.map.meta(pointer.addr())
+            && slice.owner.load(Relaxed) == owner::INTERIOR
+            && let Some(page) = self.map.meta(slice.start())
+            && page.is_owned_by(heap.owner_word())
+            && let Some(index) = page.index_of(pointer.addr().wrapping_sub(page.start()))
+            && self.free_local(page, index, pointer)
+        {
+            return;
+        }
+        self.free_rest(pointer);
+    }
+
+    /// Blocks of other heaps, runs, mappings, and what is no live block.
+    #[inline(never)]
+    fn free_rest(&self, pointer: *mut u8) {
         if pointer.is_null() {
             return;
         }
-        let Some(mut page) = self.map.meta(pointer.addr()) else {
+        let Some(page) = self.page_of(pointer.addr()) else {
             return self.die(Misuse::InvalidFree, pointer.addr(), None);
         };
-        let mut word = page.owner.load(Acquire);
-        if word == owner::INTERIOR {
-            page = self.page(page.slice.load(Relaxed));
-            word = page.owner.load(Acquire);
-        }
+        let word = page.owner.load(Acquire);
         if self.perturb.load(Relaxed) != 0
             && word != owner::DIRECT
             && let Some((_, usable)) = self.block_at(pointer)
@@ -156,7 +168,7 @@ impl<P: Platform> Engine<P> {
     /// A block whose mapping is kept was freed before.
     #[cold]
     fn die_kept(&self, page: &PageMeta, address: usize) {
-        let misuse = if page.direct_start() == address { Misuse::DoubleFree } else { Misuse::InvalidFree };
+        let misuse = if page.start() == address { Misuse::DoubleFree } else { Misuse::InvalidFree };
         self.die(misuse, address, None);
     }
 
@@ -164,12 +176,12 @@ impl<P: Platform> Engine<P> {
     fn free_run(&self, page: &PageMeta, pointer: *mut u8) {
         // The store's lock decides which of two frees was first.
         let freed = self.with_spans(|spans| {
-            if page.owner.load(Relaxed) != owner::RUN || page.run_start() != pointer.addr() {
+            if page.owner.load(Relaxed) != owner::RUN || page.start() != pointer.addr() {
                 return false;
             }
             let bytes = page.span_bytes();
             page.owner.store(owner::NONE, Relaxed);
-            self.return_span(spans, page.slice.load(Relaxed), bytes / SLICE);
+            self.return_span(spans, page.first_slice(), bytes / SLICE);
             self.tally(Counter::RunLiveBytes, -(bytes as isize));
             true
         });
@@ -223,7 +235,7 @@ impl<P: Platform> Engine<P> {
         let index = page.small_index_of(pointer.addr() & (SLICE - 1))?;
         // SAFETY: [state-index] the index is the quotient of an offset inside the page's span.
         let live = unsafe { page.state(index) }.load(Relaxed) == state::LIVE;
-        live.then(|| page.block_size.load(Relaxed) as usize)
+        live.then(|| page.block_bytes())
     }
 
     /// `malloc_usable_size`: bytes of the block; 0 for null. No live block there: the fatal line.
@@ -251,19 +263,15 @@ impl<P: Platform> Engine<P> {
 
     /// The page that holds a live block which starts at `pointer`, and the block's bytes.
     pub(crate) fn block_at(&self, pointer: *mut u8) -> Option<(&PageMeta, usize)> {
-        let mut page = self.map.meta(pointer.addr())?;
-        let mut word = page.owner.load(Acquire);
-        if word == owner::INTERIOR {
-            page = self.page(page.slice.load(Relaxed));
-            word = page.owner.load(Acquire);
-        }
+        let page = self.page_of(pointer.addr())?;
+        let word = page.owner.load(Acquire);
         let usable = match word {
             owner::NONE | owner::INTERIOR | owner::KEPT => return None,
-            owner::RUN => (page.run_start() == pointer.addr()).then(|| page.span_bytes() - page.shift())?,
-            owner::DIRECT => (page.direct_start() == pointer.addr()).then(|| page.span_bytes())?,
+            owner::RUN => (page.start() == pointer.addr()).then(|| page.span_bytes() - page.shift())?,
+            owner::DIRECT => (page.start() == pointer.addr()).then(|| page.span_bytes())?,
             _ => {
                 let live = self.state_of(page, pointer.addr())?.load(Relaxed) == state::LIVE;
-                live.then(|| page.block_size.load(Relaxed) as usize)?
+                live.then(|| page.block_bytes())?
             }
         };
         Some((page, usable))

@@ -43,7 +43,7 @@ impl<P: Platform> Engine<P> {
         unsafe { (*block).set_next(parcel.head.get()) };
         parcel.head.set(block);
         parcel.count.set(parcel.count.get() + 1);
-        let size = page.block_size.load(Relaxed) as usize;
+        let size = page.block_bytes();
         heap.parcel_bytes.set(heap.parcel_bytes.get() + size);
         if parcel.count.get() >= self.parcel_blocks(size, PARCEL_BLOCKS) || heap.parcel_bytes.get() >= PARCEL_BYTES {
             self.with_gate(heap, || self.send_all(heap));
@@ -69,7 +69,7 @@ impl<P: Platform> Engine<P> {
         }
         // SAFETY: [queued-lives] the parcel's blocks are out of the page, so the page lives.
         let page = unsafe { &*parcel.page.replace(core::ptr::null()) };
-        let bytes = page.block_size.load(Relaxed) as usize * count as usize;
+        let bytes = page.block_bytes() * count as usize;
         heap.parcel_bytes.set(heap.parcel_bytes.get().saturating_sub(bytes));
         self.hand_over(page, parcel.head.get(), parcel.tail.get());
     }
@@ -92,7 +92,7 @@ impl<P: Platform> Engine<P> {
 
     /// Puts a page with the QUEUED bit on its owner's queue, and tends the owner if it is idle.
     pub(crate) fn queue_page(&self, page: &PageMeta) {
-        let slice = page.slice.load(Relaxed);
+        let slice = page.first_slice();
         // SAFETY: [heap-stays] the page is in use and small or medium, so its owner is a heap.
         let owner = unsafe { Heap::from_owner(page.owner.load(Acquire)) };
         owner.queue.push(slice, |next| page.queue_next.store(next, Relaxed));

@@ -9,24 +9,11 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use brkmap_sys::ThreadMark;
 
-use crate::classes::CLASSES;
+use crate::classes::{self, CLASSES, DIRECT_MAX};
 use crate::lifecycle::{IDLE, Lifecycle};
 use crate::lock::Lock;
 use crate::page::{Block, PageMeta};
 use crate::remote::PageQueue;
-
-/// Per class: the list that `malloc` pops, and what popping needs to know of the CURRENT page all its blocks belong to: copies,
-/// so that the page's meta stays untouched. *[bin-page]*
-#[repr(C)]
-pub(crate) struct Bin {
-    pub(crate) list: AtomicPtr<Block>,
-    /// What has to be added to a block's address to get its offset in the page: minus the page's start.
-    pub(crate) to_offset: Cell<usize>,
-    /// The page's `magic`, as wide as the product.
-    pub(crate) magic: Cell<usize>,
-    /// The page's state bytes.
-    pub(crate) states: Cell<*const AtomicU8>,
-}
 
 /// Blocks of one foreign page that this thread freed and has not handed over yet.
 pub(crate) struct Parcel {
@@ -62,8 +49,10 @@ pub(crate) enum Origin {
 /// See the head of this file. Private fields: [heap-owner].
 #[repr(C, align(128))]
 pub struct Heap {
-    pub(crate) bins: [Bin; CLASSES],
-    /// Per class: the CURRENT page. Never null: [`EMPTY_PAGE`] stands for none. *[bin-page]*
+    /// The CURRENT page by sixteenths of the request, rounded up. *[current-page]*
+    pub(crate) direct: [AtomicPtr<PageMeta>; DIRECT_MAX / 16 + 1],
+    /// Per class: the CURRENT page, from whose list `malloc` takes. Never null: [`EMPTY_PAGE`] stands for none.
+    /// *[current-page]*
     pub(crate) current: [AtomicPtr<PageMeta>; CLASSES],
     /// First PARTIAL page per class, as a slice number.
     pub(crate) ring: [AtomicU32; CLASSES],
@@ -112,14 +101,7 @@ impl Heap {
     /// A heap without pages.
     pub(crate) const fn new() -> Heap {
         Heap {
-            bins: [const {
-                Bin {
-                    list: AtomicPtr::new(null_mut()),
-                    to_offset: Cell::new(0),
-                    magic: Cell::new(0),
-                    states: Cell::new(core::ptr::null()),
-                }
-            }; CLASSES],
+            direct: [const { AtomicPtr::new((&raw const EMPTY_PAGE).cast_mut()) }; DIRECT_MAX / 16 + 1],
             current: [const { AtomicPtr::new((&raw const EMPTY_PAGE).cast_mut()) }; CLASSES],
             ring: [const { AtomicU32::new(0) }; CLASSES],
             parcels: [const {
@@ -172,18 +154,16 @@ impl Heap {
         self.origin.store(origin as u8, Relaxed);
     }
 
-    /// Makes a page the CURRENT one of its class, whose blocks alone may be in the list from now on.
+    /// Makes a page the CURRENT one of its class.
     pub(crate) fn set_current(&self, class: usize, page: &PageMeta) {
-        let bin = &self.bins[class];
-        bin.to_offset.set(page.start().wrapping_neg());
-        bin.magic.set(page.magic.load(Relaxed) as usize);
-        bin.states.set(page.states.load(Relaxed));
-        self.current[class].store((&raw const *page).cast_mut(), Relaxed);
+        let page = (&raw const *page).cast_mut();
+        self.current[class].store(page, Relaxed);
+        self.direct[classes::sixteenths(class)].iter().for_each(|named| named.store(page, Relaxed));
     }
 
     /// Ends the use of the CURRENT page of a class; the list is empty.
     pub(crate) fn set_no_current(&self, class: usize) {
-        self.current[class].store((&raw const EMPTY_PAGE).cast_mut(), Relaxed);
+        self.set_current(class, &EMPTY_PAGE);
     }
 
     /// Notes the size of a request that took the slow path. The pair is halved before it would overflow.
@@ -207,7 +187,6 @@ impl Heap {
 }
 
 const _: () = assert!(size_of::<Heap>() <= 5 << 10);
-const _: () = assert!(size_of::<Bin>() == 32);
 
 /// A null block pointer of the right type.
 pub(crate) const fn no_block() -> *mut Block {

@@ -245,7 +245,7 @@ impl<P: Platform> Engine<P> {
 
     /// Blocks that are live or on their way, and the OS pages that hold a part of one.
     fn census(&self, page: &PageMeta, record: &Record) -> (u32, OsPages) {
-        let (size, os_page) = (page.block_size.load(Relaxed) as usize, self.os_page.load(Relaxed));
+        let (size, os_page) = (page.block_bytes(), self.os_page.load(Relaxed));
         let mut taken = [0; 2];
         let mut busy = 0;
         for index in 0..record.frontier.load(Relaxed) as usize {
@@ -265,7 +265,7 @@ impl<P: Platform> Engine<P> {
     /// end, the last one counts too: no block begins behind it.
     fn reach(&self, page: &PageMeta, record: &Record) -> usize {
         let (carved, os_page) = (record.frontier.load(Relaxed), self.os_page.load(Relaxed));
-        let bytes = carved as usize * page.block_size.load(Relaxed) as usize;
+        let bytes = carved as usize * page.block_bytes();
         if carved as i32 == page.capacity() { bytes.div_ceil(os_page) } else { bytes / os_page }
     }
 

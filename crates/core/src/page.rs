@@ -2,18 +2,18 @@
 //!
 //! Who may touch what:
 //! * the *owner* (see `lifecycle`) reads and writes everything, with plain loads and stores (relaxed atomics);
-//! * *any thread* may read `owner`, `block_size`, `magic`, `states` and `slice` of a page that holds a block it has, because
+//! * *any thread* may read `owner`, `class`, `magic`, `states` and `start` of a page that holds a block it has, because
 //!   these do not change while the page has live blocks but for `owner` (adoption), and swap its block's state byte;
 //! * *any thread* may push to `remote` and, when the push says so, link `queue_next`;
 //! * an inspector in another process reads all of it and believes nothing.
 //!
 //! # Invariants (checked by `check`)
 //!
-//! * *[page-counter]* `counter = blocks out + bias(status)`, where *out* is live + cached in the heap's list + freed
-//!   remotely and not yet drained, and bias is 2^30 for CURRENT, 0 for PARTIAL, −(capacity − K) for FULL with
-//!   K = max(1, capacity / 8). So one "decrement, is it ≤ 0?" tells that a PARTIAL page became empty or that a FULL page
-//!   has a useful batch of free blocks, and says nothing for the page in use.
-//! * *[in-play]* `in_play = out + blocks in local`: the blocks that the lists and the counter know. The others are not
+//! * *[page-counter]* of a page that is not in use `counter = blocks out + bias(status)`, where *out* is live + freed
+//!   remotely and not yet drained, and bias is 0 for PARTIAL, −(capacity − K) for FULL with K = max(1, capacity / 8). So
+//!   one "decrement, is it ≤ 0?" tells that a PARTIAL page became empty or that a FULL page has a useful batch of free
+//!   blocks. `malloc` does not count: of the page in use the counter only falls, from 2^30, and says nothing.
+//! * *[in-play]* `in_play = out + blocks in local`: the blocks that the list and the counter know. The others are not
 //!   carved yet (behind the record's frontier) or asleep (free, on an OS page that was given back: a *hole*).
 //! * *[page-local]* the blocks in `local` have state FREED or NEVER.
 //! * *[page-state]* the state byte of a block is LIVE exactly while the program has it, and REMOTE while it is on its way
@@ -34,7 +34,7 @@ use core::sync::atomic::{
 use brkmap_sys::multiply;
 
 use crate::classes;
-use crate::geometry::{SLICE, slice_address};
+use crate::geometry::{SLICE, slice_of};
 use crate::remote::RemoteWord;
 
 /// A free block: its first word links to the next one.
@@ -125,27 +125,34 @@ pub(crate) struct PageMeta {
     pub(crate) owner: AtomicUsize,
     /// Free blocks of the page; for runs and direct mappings: bytes of the span.
     pub(crate) local: AtomicPtr<Block>,
-    /// See [page-counter]. For direct mappings: low half of the block's address; for runs:
-    /// bytes in front of the block.
+    /// See [page-counter].
     pub(crate) counter: AtomicI32,
-    /// Bytes of a block. For direct mappings: high half of the block's address.
-    pub(crate) block_size: AtomicU32,
     pub(crate) magic: AtomicU32,
+    /// Where the page's first block starts, and so the page; the block of a run or a direct mapping. Of an interior slice:
+    /// where its page starts.
+    pub(crate) start: AtomicUsize,
+    /// One byte per block; for runs and direct mappings: bytes asked for.
+    pub(crate) states: AtomicPtr<AtomicU8>,
     /// See [in-play].
     pub(crate) in_play: AtomicU16,
     pub(crate) class: AtomicU8,
     pub(crate) flags: AtomicU8,
-    /// One byte per block; for runs and direct mappings: bytes asked for.
-    pub(crate) states: AtomicPtr<AtomicU8>,
-    pub(crate) remote: RemoteWord,
-    pub(crate) slice: AtomicU32,
     pub(crate) next: AtomicU32,
+    pub(crate) remote: RemoteWord,
     pub(crate) prev: AtomicU32,
     pub(crate) queue_next: AtomicU32,
 }
 
 const _: () = assert!(size_of::<PageMeta>() == 64);
 const _: () = assert!(size_of::<RemoteWord>() == 8);
+
+/// What of a page does not change while blocks are handed out from it.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) start: usize,
+    pub(crate) magic: usize,
+    pub(crate) states: *const AtomicU8,
+}
 
 impl PageMeta {
     /// A meta that describes nothing, for the static that stands for no page.
@@ -154,15 +161,14 @@ impl PageMeta {
             owner: AtomicUsize::new(owner::NONE),
             local: AtomicPtr::new(null_mut()),
             counter: AtomicI32::new(0),
-            block_size: AtomicU32::new(0),
             magic: AtomicU32::new(0),
+            start: AtomicUsize::new(0),
+            states: AtomicPtr::new(null_mut()),
             in_play: AtomicU16::new(0),
             class: AtomicU8::new(0),
             flags: AtomicU8::new(0),
-            states: AtomicPtr::new(null_mut()),
-            remote: RemoteWord::new(),
-            slice: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            remote: RemoteWord::new(),
             prev: AtomicU32::new(0),
             queue_next: AtomicU32::new(0),
         }
@@ -192,10 +198,35 @@ impl PageMeta {
         classes::CAPACITY[self.class()] as i32
     }
 
-    /// Address of the page's first byte.
+    /// Bytes of a block of the page.
+    #[inline]
+    pub(crate) fn block_bytes(&self) -> usize {
+        // SAFETY: [class-range] what `new_page` stored, or 0.
+        unsafe { *classes::SIZES.get_unchecked(self.class()) as usize }
+    }
+
+    /// Where the page, or the block of a run or a direct mapping, starts.
     #[inline(always)]
     pub(crate) fn start(&self) -> usize {
-        slice_address(self.slice.load(Relaxed))
+        self.start.load(Relaxed)
+    }
+
+    /// Where the page starts, and how its offsets become state bytes. Plain loads, around which compilers move other things.
+    ///
+    /// # Safety
+    /// [current-page]: the page is CURRENT in the calling thread's heap, or the empty one. Then nobody else writes these.
+    #[inline(always)]
+    pub(crate) unsafe fn shape(&self) -> Shape {
+        // SAFETY: [current-page] promised by the caller.
+        unsafe {
+            Shape { start: *self.start.as_ptr(), magic: *self.magic.as_ptr() as usize, states: *self.states.as_ptr() }
+        }
+    }
+
+    /// The slice in which it starts.
+    #[inline]
+    pub(crate) fn first_slice(&self) -> u32 {
+        slice_of(self.start())
     }
 
     #[inline]
@@ -242,9 +273,24 @@ impl PageMeta {
         (self.capacity() / 8).max(1)
     }
 
-    /// Blocks that are live, cached or on their way back.
+    /// Blocks that are live or on their way back; of a CURRENT page, all that are in play.
     pub(crate) fn out(&self) -> i32 {
-        self.counter.load(Relaxed) - self.bias(self.status())
+        match self.status() {
+            Status::Current => self.in_play.load(Relaxed) as i32,
+            status => self.counter.load(Relaxed) - self.bias(status),
+        }
+    }
+
+    /// Counts the blocks in the page's list. By the owner.
+    pub(crate) fn count_local(&self) -> i32 {
+        let (mut block, mut count) = (self.local.load(Relaxed), 0);
+        // A list that somebody wrote to may be a circle.
+        while !block.is_null() && count < self.capacity() {
+            count += 1;
+            // SAFETY: [page-local] a free block of this page.
+            block = unsafe { (*block).next() };
+        }
+        count
     }
 
     /// Changes status and keeps *out*.
@@ -258,7 +304,7 @@ impl PageMeta {
     /// The state byte of a block.
     ///
     /// # Safety
-    /// *[state-index]* The page is in use and `index <= SLICE / block_size` (small) or `index < capacity` (medium): the
+    /// *[state-index]* The page is in use and `index <= SLICE / block_bytes` (small) or `index < capacity` (medium): the
     /// table has a byte for every index that the division can yield.
     #[inline(always)]
     pub(crate) unsafe fn state(&self, index: usize) -> &AtomicU8 {
@@ -277,7 +323,7 @@ impl PageMeta {
     #[inline(always)]
     pub(crate) fn index_of(&self, offset: usize) -> Option<usize> {
         let index = ((offset as u64 * self.magic.load(Relaxed) as u64) >> 32) as usize;
-        (index * self.block_size.load(Relaxed) as usize == offset).then_some(index)
+        (index * self.block_bytes() == offset).then_some(index)
     }
 
     /// The page's record, behind its state bytes.
@@ -318,30 +364,10 @@ impl PageMeta {
         self.states.load(Relaxed).addr()
     }
 
-    /// Where the block of a run starts.
-    #[inline]
-    pub(crate) fn run_start(&self) -> usize {
-        self.start() + self.shift()
-    }
-
-    /// Bytes in front of a run's block.
+    /// Bytes of a run's first slice in front of its block.
     #[inline]
     pub(crate) fn shift(&self) -> usize {
-        self.counter.load(Relaxed) as usize
-    }
-
-    pub(crate) fn set_shift(&self, bytes: usize) {
-        self.counter.store(bytes as i32, Relaxed);
-    }
-
-    /// Where the block of a direct mapping starts.
-    pub(crate) fn direct_start(&self) -> usize {
-        self.counter.load(Relaxed) as u32 as usize | (self.block_size.load(Relaxed) as usize) << 32
-    }
-
-    pub(crate) fn set_direct_start(&self, start: usize) {
-        self.counter.store(start as u32 as i32, Relaxed);
-        self.block_size.store((start >> 32) as u32, Relaxed);
+        self.start() % SLICE
     }
 
     pub(crate) fn set_requested(&self, bytes: usize) {

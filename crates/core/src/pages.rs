@@ -3,7 +3,7 @@
 
 use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::AtomicU8;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::classes;
 use crate::engine::{Engine, Platform};
@@ -21,13 +21,6 @@ const MASKED_LOAD: usize = 64;
 /// Blocks up to this size are taken to hold short strings.
 const SHORT_BLOCK: usize = 256;
 
-/// Blocks above this size come a few at a time at first: a program that takes and gives back one block after another goes
-/// round through few of them then, which keeps the caches small and lets the processor foresee when the list runs empty
-/// (5 to 12 % of such a pair; lists of 7 to 30 blocks are too long to foresee and too short not to matter).
-const FEW_FIRST: usize = 128;
-/// See [`FEW_FIRST`].
-const FIRST_BLOCKS: usize = 3;
-
 impl<P: Platform> Engine<P> {
     /// The meta of a slice that is known to have a leaf.
     pub(crate) fn page(&self, slice: u32) -> &PageMeta {
@@ -38,6 +31,13 @@ impl<P: Platform> Engine<P> {
                 &crate::heap::EMPTY_PAGE
             }
         }
+    }
+
+    /// The meta of the page, run or mapping that has the slice around an address; `None` where there is no leaf.
+    #[inline]
+    pub(crate) fn page_of(&self, address: usize) -> Option<&PageMeta> {
+        let slice = self.map.meta(address)?;
+        Some(if slice.owner.load(Acquire) == owner::INTERIOR { self.page(slice.first_slice()) } else { slice })
     }
 
     /// Takes a fresh page of a class from the store, as the heap's CURRENT one.
@@ -56,17 +56,16 @@ impl<P: Platform> Engine<P> {
         let page = self.page(span.first);
         page.local.store(no_block(), Relaxed);
         page.counter.store(CURRENT_BIAS, Relaxed);
-        page.block_size.store(classes::SIZES[class], Relaxed);
         page.magic.store(classes::MAGIC[class], Relaxed);
         page.in_play.store(0, Relaxed);
         page.class.store(class as u8, Relaxed);
         page.flags.store(Status::Current as u8, Relaxed);
         page.set_zero(span.zero);
         page.states.store(with_exposed_provenance_mut(states), Relaxed);
-        page.slice.store(span.first, Relaxed);
+        page.start.store(slice_address(span.first), Relaxed);
         for interior in 1..slices as u32 {
             let meta = self.page(span.first + interior);
-            meta.slice.store(span.first, Relaxed);
+            meta.start.store(slice_address(span.first), Relaxed);
             meta.owner.store(owner::INTERIOR, Release);
         }
         heap.pages.set(heap.pages.get() + 1);
@@ -79,7 +78,7 @@ impl<P: Platform> Engine<P> {
         heap.pages.set(heap.pages.get() - 1);
         let class = page.class();
         let slices = classes::slices(class);
-        let first = page.slice.load(Relaxed);
+        let first = page.first_slice();
         let states = page.states.load(Relaxed).addr();
         // SAFETY: [page-table] the page is in use.
         let holes = unsafe { page.record() }.count_holes();
@@ -103,7 +102,8 @@ impl<P: Platform> Engine<P> {
         let bytes = PageMeta::table_bytes(class);
         let free = spans.tables[class];
         if free == 0 {
-            return self.bump_metadata(spans, bytes, 16).map(|table| table.addr().get());
+            // Each on lines of its own: two threads' pages change their state bytes all the time.
+            return self.bump_metadata(spans, bytes, 64).map(|table| table.addr().get());
         }
         let table = with_exposed_provenance_mut::<usize>(free);
         // SAFETY: [free-table] a table of this class that no page has; its first word links to the next.
@@ -121,13 +121,13 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Cuts the blocks that end on the next OS page off the untouched part, as a list in address order; what nobody needs
-    /// stays untouched; of a fresh page only [`FIRST_BLOCKS`], above [`FEW_FIRST`] bytes. A block that reaches into the OS page
+    /// stays untouched. A block that reaches into the OS page
     /// behind, or almost, comes with the blocks there, whose links touch it ([`MASKED_LOAD`]). The blocks count as out. Null:
     /// the page is carved to its end.
     pub(crate) fn carve(&self, page: &PageMeta) -> *mut Block {
         // SAFETY: [page-table] the page is in use.
         let frontier = unsafe { &page.record().frontier };
-        let size = page.block_size.load(Relaxed) as usize;
+        let size = page.block_bytes();
         let carved = frontier.load(Relaxed) as usize;
         let left = page.capacity() as usize - carved;
         if left == 0 {
@@ -137,10 +137,7 @@ impl<P: Platform> Engine<P> {
         let offset = carved * size;
         let behind = if size <= SHORT_BLOCK { MASKED_LOAD } else { 0 };
         let reach = (offset + size + behind).next_multiple_of(os_page);
-        let mut count = ((reach - behind - offset) / size).min(left);
-        if carved == 0 && size > FEW_FIRST {
-            count = count.min(FIRST_BLOCKS);
-        }
+        let count = ((reach - behind - offset) / size).min(left);
         frontier.store((carved + count) as u32, Relaxed);
         self.deal(page, carved..carved + count)
     }
@@ -151,7 +148,7 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
         let os_page = self.os_page.load(Relaxed);
-        let size = page.block_size.load(Relaxed) as usize;
+        let size = page.block_bytes();
         let frontier = record.frontier.load(Relaxed) as usize;
         while let Some(hole) = record.lowest_hole() {
             record.set_hole(hole, false);
@@ -172,7 +169,7 @@ impl<P: Platform> Engine<P> {
 
     /// Links blocks, given in address order, into a list; they come into play, and out.
     fn deal(&self, page: &PageMeta, blocks: impl Iterator<Item = usize>) -> *mut Block {
-        let (start, size) = (page.start(), page.block_size.load(Relaxed) as usize);
+        let (start, size) = (page.start(), page.block_bytes());
         let (mut head, mut tail) = (no_block(), no_block());
         let mut count = 0;
         for index in blocks {
@@ -203,7 +200,7 @@ impl<P: Platform> Engine<P> {
         page.set_stale(false);
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
-        let (os_page, size) = (self.os_page.load(Relaxed), page.block_size.load(Relaxed) as usize);
+        let (os_page, size) = (self.os_page.load(Relaxed), page.block_bytes());
         let mut out = 0;
         for index in 0..record.frontier.load(Relaxed) as usize {
             // SAFETY: [state-index] below the capacity.
@@ -222,21 +219,11 @@ impl<P: Platform> Engine<P> {
         page.counter.store(out + page.bias(page.status()), Relaxed);
     }
 
-    /// Takes all free blocks of a CURRENT page's own list; they count as out from now on ([page-counter]).
-    pub(crate) fn detach(page: &PageMeta) -> *mut Block {
-        let list = page.local.load(Relaxed);
-        if !list.is_null() {
-            page.local.store(no_block(), Relaxed);
-            page.counter.store(page.in_play.load(Relaxed) as i32 + CURRENT_BIAS, Relaxed);
-        }
-        list
-    }
-
     /// Puts a PARTIAL page on its heap's ring of its class.
     pub(crate) fn ring_push(&self, heap: &Heap, page: &PageMeta) {
         let head = &heap.ring[page.class()];
         let first = head.load(Relaxed);
-        let me = page.slice.load(Relaxed);
+        let me = page.first_slice();
         page.prev.store(0, Relaxed);
         page.next.store(first, Relaxed);
         if first != 0 {
@@ -274,6 +261,8 @@ impl<P: Platform> Engine<P> {
                 self.loosened.fetch_add(classes::slices(page.class()), Relaxed);
             }
             Status::Partial => {}
+            // The counter of a page in use only ever falls ([page-counter]).
+            Status::Current => return page.counter.store(CURRENT_BIAS, Relaxed),
             _ => return,
         }
         if out == 0 && page.remote.is_quiet() && !self.keeps_empty(heap, page) {
@@ -295,7 +284,7 @@ impl<P: Platform> Engine<P> {
     /// A heap keeps one empty page of a class with few blocks a page, or the store would be asked every few calls.
     fn keeps_empty(&self, heap: &Heap, page: &PageMeta) -> bool {
         page.capacity() <= 64
-            && heap.ring[page.class()].load(Relaxed) == page.slice.load(Relaxed)
+            && heap.ring[page.class()].load(Relaxed) == page.first_slice()
             && page.next.load(Relaxed) == 0
     }
 
@@ -313,28 +302,15 @@ impl<P: Platform> Engine<P> {
 
     /// Ends the use of a heap's CURRENT page of a class: its cached blocks go back to the page.
     pub(crate) fn retire_current(&self, heap: &Heap, class: usize) {
-        let bin = &heap.bins[class];
-        let page = self.bin_page(heap, class);
+        let page = self.current_page(heap, class);
         if page.flags.load(Relaxed) & STATUS_MASK != Status::Current as u8 {
             return;
         }
-        let mut block = bin.list.load(Relaxed);
-        let mut returned = 0;
-        while !block.is_null() {
-            // SAFETY: [bin-page] a free block of this page; its link was written by us.
-            unsafe {
-                let next = (*block).next();
-                (*block).set_next(page.local.load(Relaxed));
-                page.local.store(block, Relaxed);
-                block = next;
-            }
-            returned += 1;
-        }
-        bin.list.store(no_block(), Relaxed);
         heap.set_no_current(class);
-        page.counter.store(page.counter.load(Relaxed) - returned, Relaxed);
+        let free = page.count_local();
+        page.set_status(Status::Full);
+        page.counter.store(page.counter.load(Relaxed) - free, Relaxed);
         if page.out() == page.capacity() {
-            page.set_status(Status::Full);
             return;
         }
         page.set_status(Status::Partial);
@@ -343,8 +319,8 @@ impl<P: Platform> Engine<P> {
     }
 
     /// The CURRENT page of a class, or the empty one.
-    pub(crate) fn bin_page(&self, heap: &Heap, class: usize) -> &PageMeta {
-        // SAFETY: [bin-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
+    pub(crate) fn current_page(&self, heap: &Heap, class: usize) -> &PageMeta {
+        // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
         unsafe { &*heap.current[class].load(Relaxed) }
     }
 

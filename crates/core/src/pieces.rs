@@ -84,7 +84,7 @@ fn direct_piece(leaf: &Leaf, index: usize) -> Option<Piece<'_>> {
         owner::KEPT => Kind::Kept,
         _ => return None,
     };
-    Some(Piece { kind, start: page.direct_start(), bytes: page.span_bytes(), leaf, index })
+    Some(Piece { kind, start: page.start(), bytes: page.span_bytes(), leaf, index })
 }
 
 fn owned_piece(leaf: &Leaf, index: usize) -> Piece<'_> {

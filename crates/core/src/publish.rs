@@ -11,7 +11,7 @@ use crate::geometry::{LEAF_SLICES, SLICE_SHIFT};
 use crate::heap::Heap;
 use crate::ledger::MOVE_STRIDE;
 use crate::lifecycle;
-use crate::page::{CURRENT_BIAS, PageMeta, STALE, STATUS_MASK, Status, owner, state};
+use crate::page::{PageMeta, STALE, STATUS_MASK, Status, owner, state};
 use crate::page_map::Leaf;
 
 /// The version in the root: `major << 32 | minor << 16 | patch`.
@@ -69,15 +69,13 @@ impl<P: Platform> Engine<P> {
             leaf_metas: offset_of!(Leaf, metas) as u64,
             meta_stride: size_of::<PageMeta>() as u64,
             meta_owner: offset_of!(PageMeta, owner) as u64,
-            meta_counter: offset_of!(PageMeta, counter) as u64,
-            meta_block_size: offset_of!(PageMeta, block_size) as u64,
+            meta_in_play: offset_of!(PageMeta, in_play) as u64,
             meta_class: offset_of!(PageMeta, class) as u64,
             meta_flags: offset_of!(PageMeta, flags) as u64,
             meta_states: offset_of!(PageMeta, states) as u64,
-            meta_slice: offset_of!(PageMeta, slice) as u64,
+            meta_start: offset_of!(PageMeta, start) as u64,
             meta_span_bytes: offset_of!(PageMeta, local) as u64,
             meta_requested: offset_of!(PageMeta, states) as u64,
-            meta_direct_start: offset_of!(PageMeta, counter) as u64,
             owner_interior: owner::INTERIOR as u64,
             owner_run: owner::RUN as u64,
             owner_direct: owner::DIRECT as u64,
@@ -86,7 +84,7 @@ impl<P: Platform> Engine<P> {
             status_partial: Status::Partial as u64,
             status_full: Status::Full as u64,
             flag_stale: STALE as u64,
-            current_bias: CURRENT_BIAS as u64,
+            state_remote: state::REMOTE as u64,
             state_never: state::NEVER as u64,
             state_live: state::LIVE as u64,
             state_freed: state::FREED as u64,
@@ -120,7 +118,5 @@ impl<P: Platform> Engine<P> {
 
 // What the wire promises about the layout.
 const _: () = {
-    assert!(offset_of!(PageMeta, counter) % 8 == 0, "a direct mapping's start is one u64 over counter and block_size");
-    assert!(offset_of!(PageMeta, block_size) == offset_of!(PageMeta, counter) + 4);
     assert!(offset_of!(Leaf, owned) % 8 == 0 && offset_of!(Leaf, direct) % 8 == 0);
 };

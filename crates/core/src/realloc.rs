@@ -91,7 +91,7 @@ impl<P: Platform> Engine<P> {
 
     /// Grows or shrinks a run in place.
     fn resize_run(&self, page: &PageMeta, bytes: usize) -> bool {
-        let (first, have) = (page.slice.load(Relaxed), page.span_bytes() / SLICE);
+        let (first, have) = (page.first_slice(), page.span_bytes() / SLICE);
         let want = (bytes + page.shift()).div_ceil(SLICE);
         if want > RUN_SLICES_MAX {
             return false;

@@ -30,9 +30,9 @@ impl<P: Platform> Engine<P> {
         if !heap.queue.is_empty() {
             self.drain_queue(heap);
         }
-        let page = self.bin_page(heap, class);
+        let page = self.current_page(heap, class);
         if !core::ptr::eq(page, &EMPTY_PAGE) {
-            if self.load_list(heap, class, page) {
+            if self.load_list(page) {
                 return true;
             }
             heap.set_no_current(class);
@@ -42,7 +42,7 @@ impl<P: Platform> Engine<P> {
             self.renew_books(page);
             page.set_status(Status::Current);
             heap.set_current(class, page);
-            if self.load_list(heap, class, page) {
+            if self.load_list(page) {
                 return true;
             }
             // A partial page without a block to give cannot be ([page-counter]); treat it as full and go on.
@@ -51,20 +51,19 @@ impl<P: Platform> Engine<P> {
         }
         let Some(page) = self.new_page(heap, class) else { return false };
         heap.set_current(class, page);
-        self.load_list(heap, class, page)
+        self.load_list(page)
     }
 
-    /// Fills the heap's list from its CURRENT page.
-    fn load_list(&self, heap: &Heap, class: usize, page: &PageMeta) -> bool {
-        let mut list: *mut Block = Self::detach(page);
-        if list.is_null() {
-            list = self.carve(page);
+    /// Fills the list of a CURRENT page.
+    fn load_list(&self, page: &PageMeta) -> bool {
+        if page.local.load(Relaxed).is_null() {
+            let mut list: *mut Block = self.carve(page);
+            if list.is_null() {
+                list = self.wake_hole(page);
+            }
+            page.local.store(list, Relaxed);
         }
-        if list.is_null() {
-            list = self.wake_hole(page);
-        }
-        heap.bins[class].list.store(list, Relaxed);
-        !list.is_null()
+        !page.local.load(Relaxed).is_null()
     }
 
     /// Takes the fullest of the first pages on the heap's ring.

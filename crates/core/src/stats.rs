@@ -10,7 +10,7 @@ use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, slice_address, slice_of};
 use crate::heap::Heap;
 use crate::idle::Effort;
-use crate::page::{PageMeta, state};
+use crate::page::{PageMeta, Status, state};
 use crate::pieces::Kind;
 
 /// A census of the heap, in bytes unless it says otherwise. Taken while other threads allocate it is a little blurred.
@@ -193,29 +193,40 @@ pub(crate) struct PageCount {
     pub(crate) live: usize,
     /// Free blocks that were used before.
     pub(crate) freed: usize,
-    /// Bytes of free blocks in threads' lists. Of a page whose books are old nobody knows.
+    /// Bytes of free blocks that a thread takes next, or that are on their way to one.
     pub(crate) cached: usize,
 }
 
 impl PageCount {
     /// Counts the blocks of a page in use.
     pub(crate) fn of(page: &PageMeta) -> PageCount {
-        let size = page.block_size.load(Relaxed) as usize;
-        let (live, freed) = count_states(page);
-        let out = page.out().max(0) as usize;
-        let cached = if page.is_stale() { 0 } else { out.saturating_sub(live) * size };
-        PageCount { size, live, freed, cached }
+        let size = page.block_bytes();
+        let States { live, remote, freed } = count_states(page);
+        let cached = match page.status() {
+            Status::Current => (page.in_play.load(Relaxed) as usize).saturating_sub(live),
+            _ => remote,
+        };
+        PageCount { size, live, freed: freed + remote, cached: cached * size }
     }
 }
 
-/// Blocks of a page in state LIVE and FREED.
-pub(crate) fn count_states(page: &PageMeta) -> (usize, usize) {
-    let mut count = (0, 0);
+/// Blocks of a page by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct States {
+    pub(crate) live: usize,
+    pub(crate) remote: usize,
+    pub(crate) freed: usize,
+}
+
+/// Counts the state bytes of a page.
+pub(crate) fn count_states(page: &PageMeta) -> States {
+    let mut count = States::default();
     for index in 0..page.capacity() as usize {
         // SAFETY: [state-index] below the capacity; tables are never unmapped.
         match unsafe { page.state(index) }.load(Relaxed) {
-            state::LIVE => count.0 += 1,
-            state::FREED | state::REMOTE => count.1 += 1,
+            state::LIVE => count.live += 1,
+            state::REMOTE => count.remote += 1,
+            state::FREED => count.freed += 1,
             _ => {}
         }
     }

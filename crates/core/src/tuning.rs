@@ -208,10 +208,7 @@ impl<P: Platform> Engine<P> {
     fn prefers_mapping_slow(&self, class: usize, bytes: usize) -> bool {
         self.start();
         let heap = self.own_heap();
-        let has_free = || {
-            let list = heap.bins[class].list.load(Relaxed);
-            !list.is_null() || !self.bin_page(heap, class).local.load(Relaxed).is_null()
-        };
+        let has_free = || !self.current_page(heap, class).local.load(Relaxed).is_null();
         bytes >= self.tunables.mmap_threshold.load(Relaxed)
             && !has_free()
             && self.mechanism(bytes) == Mechanism::Mapping

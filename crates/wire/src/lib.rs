@@ -34,7 +34,7 @@ pub use ledger::{MOVE_SLOTS, MOVE_WORDS, Move, RULE_BYTES, RULES, Rule};
 /// The first 16 bytes of every root.
 pub const MAGIC: [u8; 16] = *b"\x7fbrkmap\x00root\x1a\x0d\x0a\x00";
 /// Layout version of [`Root`]; a reader refuses another one.
-pub const ABI: u64 = 2;
+pub const ABI: u64 = 3;
 /// Alignment at which a reader looks for [`MAGIC`].
 pub const ROOT_ALIGN: usize = 64;
 
@@ -89,7 +89,7 @@ macro_rules! root {
 }
 
 /// Fields of the first roots, which did not say how many they had.
-const FIRST_FIELDS: usize = 59;
+const FIRST_FIELDS: usize = 57;
 
 impl Root {
     /// Bytes that every root has.
@@ -147,24 +147,21 @@ root! {
     meta_stride,
     /// Offset in a meta of the owner word (u64): see `owner_*`.
     meta_owner,
-    /// Offset of the block counter (i32).
-    meta_counter,
-    /// Offset of the block size in bytes (u32).
-    meta_block_size,
+    /// Offset of the number of blocks in play (u16): those of the page that are live, on their way from the thread that freed
+    /// them, or in the page's list.
+    meta_in_play,
     /// Offset of the size class (u8).
     meta_class,
     /// Offset of the flags byte (u8): see `status_*`.
     meta_flags,
     /// Offset of the address of the page's state bytes (u64): one per block that fits the page, see `state_*`.
     meta_states,
-    /// Offset of the number of the page's first slice (u32).
-    meta_slice,
+    /// Offset of the address of the page, or of the block of a run or a direct mapping (u64; a mapping may start below it).
+    meta_start,
     /// For runs and direct mappings: offset of the span's bytes (u64).
     meta_span_bytes,
     /// For runs and direct mappings: offset of the bytes that the program asked for (u64).
     meta_requested,
-    /// For direct mappings: offset of the start of the block (u64 address; the mapping may start below it).
-    meta_direct_start,
     /// Owner values that are no heap: slice inside a longer page (those inside a run have owner 0).
     owner_interior,
     /// Owner value of a run of slices that is one block.
@@ -173,23 +170,23 @@ root! {
     owner_direct,
     /// Mask of the status in the flags byte.
     status_mask,
-    /// Status: blocks are being handed out from this page; used = counter − `current_bias`.
+    /// Status: blocks are being handed out from this page; those in play that are not live are a thread's to take.
     status_current,
-    /// Status: has free blocks; used = counter.
+    /// Status: has free blocks.
     status_partial,
-    /// Status: was full when it left; used = counter + capacity − max(1, capacity / 8).
+    /// Status: was full, or nearly, when last looked at.
     status_full,
-    /// Flag in the flags byte: free blocks were found behind the owner's back, so the counter may be too high; the state
-    /// bytes are right.
+    /// Flag in the flags byte: free blocks were found behind the owner's back, so the number in play may be wrong; the
+    /// state bytes are right.
     flag_stale,
-    /// See `status_current`.
-    current_bias,
     /// State byte: block is free and was never handed out.
     state_never,
     /// State byte: block is live.
     state_live,
-    /// State byte: block is free (in a free list, a cache or on its way to its owner).
+    /// State byte: block is free.
     state_freed,
+    /// State byte: block is free, and on its way from the thread that freed it to the page's owner.
+    state_remote,
     /// Address of the class table: u32 block size per class.
     class_sizes,
     /// Number of classes.

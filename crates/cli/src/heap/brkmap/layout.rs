@@ -51,9 +51,9 @@ fn check(root: &Root) -> Result<(), Damage> {
     let bitmaps = [root.leaf_owned, root.leaf_free, root.leaf_direct].map(|offset| (offset, bitmap));
     fields("a leaf", root.leaf_bytes, &[metas, (root.leaf_next, 8), (root.leaf_first_slice, 8)])?;
     fields("a leaf", root.leaf_bytes, &bitmaps)?;
-    let words = [root.meta_owner, root.meta_states, root.meta_span_bytes, root.meta_requested, root.meta_direct_start];
+    let words = [root.meta_owner, root.meta_states, root.meta_span_bytes, root.meta_requested, root.meta_start];
     fields("a page meta", root.meta_stride, &words.map(|offset| (offset, 8)))?;
-    let small = [(root.meta_counter, 4), (root.meta_block_size, 4), (root.meta_class, 1)];
+    let small = [(root.meta_in_play, 2), (root.meta_class, 1)];
     fields("a page meta", root.meta_stride, &small)?;
     fields("a page meta", root.meta_stride, &[(root.meta_flags, 1)])?;
     fields("a heap", root.heap_bytes, &[(root.heap_next, 8), (root.heap_state, 4)])?;
@@ -130,15 +130,13 @@ impl Layout {
 /// One page meta, decoded.
 pub(super) struct Meta {
     pub(super) owner: u64,
-    pub(super) counter: i64,
-    pub(super) block_size: u64,
-    pub(super) is_stale: bool,
+    pub(super) in_play: u64,
     pub(super) class: u64,
     pub(super) status: u64,
     pub(super) states: u64,
     pub(super) span_bytes: u64,
     pub(super) requested: u64,
-    pub(super) direct_start: u64,
+    pub(super) start: u64,
 }
 
 impl Meta {
@@ -148,29 +146,22 @@ impl Meta {
         let part = |offset: u64, size| number(metas, at + offset as usize, size);
         Meta {
             owner: word(root.meta_owner),
-            counter: i64::from(half_at(metas, at + root.meta_counter as usize) as i32),
-            block_size: part(root.meta_block_size, 4),
-            is_stale: part(root.meta_flags, 1) & root.flag_stale != 0,
+            in_play: part(root.meta_in_play, 2),
             class: part(root.meta_class, 1),
             status: part(root.meta_flags, 1) & root.status_mask,
             states: word(root.meta_states),
             span_bytes: word(root.meta_span_bytes),
             requested: word(root.meta_requested),
-            direct_start: word(root.meta_direct_start),
+            start: word(root.meta_start),
         }
     }
 
-    /// Blocks that are live, cached or on their way back (0: not known); `None` in a state that is not a page's.
-    pub(super) fn used(&self, root: &Root, capacity: u64) -> Option<i64> {
-        if self.is_stale {
-            // What the counter says beyond the live blocks is not known; their state bytes are right.
-            return Some(0);
-        }
-        let capacity = capacity as i64;
+    /// Free blocks that a thread takes next, or that are on their way to one; `None` in a state that is not a page's.
+    pub(super) fn cached(&self, root: &Root, states: &[u8]) -> Option<u64> {
+        let count = |wanted: u64| states.iter().filter(|&&state| u64::from(state) == wanted).count() as u64;
         match self.status {
-            status if status == root.status_current => self.counter.checked_sub_unsigned(root.current_bias),
-            status if status == root.status_partial => Some(self.counter),
-            status if status == root.status_full => Some(self.counter + capacity - (capacity / 8).max(1)),
+            status if status == root.status_current => Some(self.in_play.saturating_sub(count(root.state_live))),
+            status if status == root.status_partial || status == root.status_full => Some(count(root.state_remote)),
             _ => None,
         }
     }

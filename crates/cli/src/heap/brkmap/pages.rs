@@ -15,9 +15,9 @@ pub(super) struct Shares {
     pub(super) pinning_blocks: u64,
 }
 
-/// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `used` counts
-/// the blocks that are live or wait in a thread's list.
-pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[bool], os_page: u64) -> Shares {
+/// Shares out a page of equal blocks. `is_live` has one entry per block, `resident` one per OS page; `cached`
+/// counts the free blocks that a thread takes next.
+pub(super) fn share_blocks(is_live: &[bool], size: u64, cached: u64, resident: &[bool], os_page: u64) -> Shares {
     let mut live_bytes = vec![0u64; resident.len()];
     let mut live_blocks = 0;
     for (index, _) in is_live.iter().enumerate().filter(|(_, is_live)| **is_live) {
@@ -50,7 +50,7 @@ pub(super) fn share_blocks(is_live: &[bool], size: u64, used: i64, resident: &[b
         *free += os_page - live;
     }
     // A thread's list may hold blocks whose OS pages are gone; only resident bytes can be shared out.
-    let cached = u64::try_from(used).unwrap_or(0).saturating_sub(live_blocks).saturating_mul(size);
+    let cached = cached.saturating_mul(size);
     for free in [&mut shares.pinned, &mut shares.returnable] {
         let taken = (cached - shares.caches).min(*free);
         *free -= taken;
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn blocks_across_os_pages_count_where_they_lie() {
         // Three blocks of 3000 bytes; the middle one is live and lies on two OS pages.
-        let shares = share_blocks(&[false, true, false], 3000, 1, &[true, true, true], PAGE);
+        let shares = share_blocks(&[false, true, false], 3000, 0, &[true, true, true], PAGE);
         assert_eq!((shares.live, shares.pinned, shares.returnable), (3000, 2 * PAGE - 3000, PAGE));
-        let first_only = share_blocks(&[false, true, false], 3000, 1, &[true, false, true], PAGE);
+        let first_only = share_blocks(&[false, true, false], 3000, 0, &[true, false, true], PAGE);
         assert_eq!((first_only.live, first_only.pinned, first_only.returnable), (1096, 3000, PAGE));
         assert_eq!(first_only.live_blocks, 1);
         assert_eq!((shares.pinned_os_pages, shares.pinning_blocks), (2, 1));
@@ -96,24 +96,22 @@ mod tests {
     fn a_block_pins_only_what_is_not_all_live() {
         // Eight blocks on two OS pages: the first is full, the second holds one.
         let is_live = [true, true, true, true, false, true, false, false];
-        let shares = share_blocks(&is_live, 1024, 5, &[true, true], PAGE);
+        let shares = share_blocks(&is_live, 1024, 0, &[true, true], PAGE);
         assert_eq!((shares.pinned_os_pages, shares.pinning_blocks, shares.pinned), (1, 1, 3072));
-        let gone = share_blocks(&is_live, 1024, 5, &[true, false], PAGE);
+        let gone = share_blocks(&is_live, 1024, 0, &[true, false], PAGE);
         assert_eq!((gone.pinned_os_pages, gone.pinning_blocks, gone.pinned), (0, 0, 0));
         // A block across a full and a sparse OS page pins the sparse one.
-        let across = share_blocks(&[true, true, false], 3000, 2, &[true, true, true], PAGE);
+        let across = share_blocks(&[true, true, false], 3000, 0, &[true, true, true], PAGE);
         assert_eq!((across.pinned_os_pages, across.pinning_blocks), (1, 1));
     }
 
     #[test]
     fn cached_blocks_come_from_free_bytes_only() {
-        let shares = share_blocks(&[true, false, false, false], 1024, 3, &[true, true], PAGE);
+        let shares = share_blocks(&[true, false, false, false], 1024, 2, &[true, true], PAGE);
         assert_eq!((shares.live, shares.caches, shares.pinned, shares.returnable), (1024, 2048, 1024, PAGE));
         let more = share_blocks(&[true], 1024, 100, &[true, true], PAGE);
         assert_eq!((more.caches, more.pinned, more.returnable), (2 * PAGE - 1024, 0, 0));
-        let nonsense = share_blocks(&[true], 1024, i64::MIN, &[true], PAGE);
-        assert_eq!(nonsense.caches, 0);
-        let huge = share_blocks(&[true], 1024, i64::MAX, &[true], PAGE);
+        let huge = share_blocks(&[true], 1024, u64::MAX, &[true], PAGE);
         assert_eq!(sum(&huge), PAGE);
     }
 
@@ -124,7 +122,7 @@ mod tests {
             let size = 16 + seed * 13 % 9000;
             let live: Vec<bool> = (0..65536 / size).map(bit).collect();
             let resident: Vec<bool> = (0..16).map(|page| bit(page + 3)).collect();
-            let shares = share_blocks(&live, size, (seed % 90) as i64, &resident, PAGE);
+            let shares = share_blocks(&live, size, seed % 90, &resident, PAGE);
             let whole = resident.iter().filter(|resident| **resident).count() as u64 * PAGE;
             assert_eq!(sum(&shares), whole, "seed {seed}");
         }

@@ -31,17 +31,9 @@ fn populated() -> Image {
         image.set_bit(root.leaf_owned, REGION + slice * SLICE);
     }
     let owner = 0x10_0100u64.to_le_bytes();
-    let counter = (5 + (1 << 30)) as u32;
     image.set_meta(
         REGION,
-        &[
-            (0, &owner),
-            (16, &counter.to_le_bytes()),
-            (20, &1024u32.to_le_bytes()),
-            (28, &8u16.to_le_bytes()),
-            (31, &[1]),
-            (32, &STATES.to_le_bytes()),
-        ],
+        &[(0, &owner), (16, &REGION.to_le_bytes()), (28, &5u16.to_le_bytes()), (31, &[1]), (32, &STATES.to_le_bytes())],
     );
     image.put(STATES, &[1, 2, 0, 1, 0, 0, 0, 1]);
     image.set_resident(REGION, 3 * OS_PAGE);
@@ -166,12 +158,14 @@ fn a_freed_mapping_that_is_kept_can_be_returned() {
 }
 
 #[test]
-fn a_page_that_was_full_counts_from_its_capacity() {
+fn of_a_page_that_is_not_in_use_only_what_is_on_its_way_is_cached() {
     let mut image = populated();
-    // FULL: used = counter + 64 - 8; all 8 carved blocks out would be counter = 8 - 56.
-    image.set_meta(REGION, &[(16, &(8i32 - 56).to_le_bytes()), (31, &[3])]);
-    assert_eq!(the_heap(&image).caches, 5 * 1024);
-    image.set_meta(REGION, &[(16, &4i32.to_le_bytes()), (31, &[2])]);
+    assert_eq!(the_heap(&image).caches, 2 * 1024, "5 in play, 3 of them live");
+    for status in [2, 3] {
+        image.set_meta(REGION, &[(31, &[status])]);
+        assert_eq!(the_heap(&image).caches, 0);
+    }
+    image.put(STATES, &[1, 3]);
     assert_eq!(the_heap(&image).caches, 1024);
 }
 

@@ -219,9 +219,9 @@ impl Walk<'_, '_, '_> {
     }
 
     fn direct(&mut self, meta: &Meta) -> Result<(), Damage> {
-        self.reader.check("a direct mapping", meta.direct_start, meta.span_bytes)?;
-        let resident = self.residency(meta.direct_start, meta.span_bytes)?;
-        self.record(meta.direct_start, meta.span_bytes, &[true], &resident);
+        self.reader.check("a direct mapping", meta.start, meta.span_bytes)?;
+        let resident = self.residency(meta.start, meta.span_bytes)?;
+        self.record(meta.start, meta.span_bytes, &[true], &resident);
         let shares = share_one(meta.requested, &resident, self.layout.root.os_page);
         self.add(&shares, shares.rounding);
         Ok(())
@@ -229,8 +229,8 @@ impl Walk<'_, '_, '_> {
 
     /// A direct mapping that was freed: it goes back unless a block of its size is asked for soon.
     fn kept(&mut self, meta: &Meta) -> Result<(), Damage> {
-        self.reader.check("a kept mapping", meta.direct_start, meta.span_bytes)?;
-        self.heap.returnable += self.resident(meta.direct_start, meta.span_bytes)?;
+        self.reader.check("a kept mapping", meta.start, meta.span_bytes)?;
+        self.heap.returnable += self.resident(meta.start, meta.span_bytes)?;
         Ok(())
     }
 
@@ -255,21 +255,19 @@ impl Walk<'_, '_, '_> {
 
     fn blocks(&mut self, meta: &Meta, address: u64) -> Result<(), Damage> {
         let root = self.layout.root;
-        let Some(&class_size) = self.layout.sizes.get(meta.class as usize) else {
+        let Some(&size) = self.layout.sizes.get(meta.class as usize) else {
             return Err(Damage::new(format!("the page at {address:#x} claims class {}", meta.class)));
         };
-        // A class may be served by blocks of another size; the meta knows.
-        let size = if meta.block_size > 0 { meta.block_size } else { class_size };
         let bytes = self.layout.slices(meta.class) << root.slice_shift;
         self.reader.check("a page", address, bytes)?;
         self.covered = address + bytes;
         let capacity = bytes / size;
-        let Some(used) = meta.used(&root, capacity) else { return self.unclear(address, bytes) };
         let states = self.reader.bytes("a page's state bytes", meta.states, capacity)?;
+        let Some(cached) = meta.cached(&root, &states) else { return self.unclear(address, bytes) };
         let is_live: Vec<bool> = states.iter().map(|&state| u64::from(state) == root.state_live).collect();
         let resident = self.residency(address, bytes)?;
         self.record(address, size, &is_live, &resident);
-        let shares = share_blocks(&is_live, size, used, &resident, root.os_page);
+        let shares = share_blocks(&is_live, size, cached, &resident, root.os_page);
         self.add(&shares, self.layout.rounding(meta.class as usize, shares.live));
         if shares.pinned > 0 {
             self.pins.entry(size).or_default().add(&Pin {
