@@ -76,11 +76,12 @@ impl Tracks {
     }
 
     /// Samples the living, and asks for a look at the largest that is worth one.
-    pub(super) fn sample<'a>(&mut self, living: impl Iterator<Item = (i32, &'a mut Track, bool)>) {
+    /// `main` is the command's own process, whose look at the end is certain.
+    pub(super) fn sample<'a>(&mut self, main: i32, living: impl Iterator<Item = (i32, &'a mut Track, bool)>) {
         let mut best: Option<(News, u64, i32, u32, bool)> = None;
         for (pid, track, is_traced) in living {
             let Some((news, rss)) = track.sample(pid, self.begin, is_traced) else { continue };
-            best = best.max(Some((news, rss, pid, track.program, is_traced)));
+            best = best.max(Some((news, rss, pid, track.program, is_traced && pid == main)));
         }
         let Some((news, rss, pid, program, has_end)) = best else { return };
         // On a busy machine looks shall not take a larger part of a program than elsewhere.
