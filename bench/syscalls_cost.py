@@ -75,6 +75,7 @@ def price(brkmap, folder, rounds):
         "brkmap syscalls": [brkmap, "syscalls", "--"],
         "brkmap syscalls --no-stacks": [brkmap, "syscalls", "--no-stacks", "--"],
         "brkmap syscalls --every-call": [brkmap, "syscalls", "--every-call", "--"],
+        "brkmap run --syscalls": [brkmap, "run", "--syscalls", "--alloc", "system", "--"],
         "strace --seccomp-bpf": strace,
     }
     times = {way: ([], []) for way in ways}

@@ -94,6 +94,13 @@ pub(crate) fn status(tid: i32) -> io::Result<status::Status> {
     text(tid, "status").map(|text| status::parse(&text))
 }
 
+/// How long a process' first thread has waited for a processor, in its whole life. Zero where the kernel does not count that.
+pub(crate) fn waited_for_processor(pid: i32) -> Duration {
+    let text = text(pid, "schedstat").unwrap_or_default();
+    let waited = text.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
+}
+
 /// Follows the size of a process at the price of one system call for each look: the file stays open.
 #[derive(Default)]
 pub(crate) struct MemorySize {

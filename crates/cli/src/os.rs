@@ -5,6 +5,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod probe;
+pub(crate) mod tick;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -78,6 +79,14 @@ impl Signals {
             old
         });
         Signals { mask, actions }
+    }
+
+    /// From now on SIGCHLD comes at the ends of children only: who waits for their stops otherwise is spared a signal at each.
+    pub(crate) fn only_ends_of_children(&self) {
+        let mut quiet = action(libc::SIG_DFL);
+        quiet.sa_flags = libc::SA_NOCLDSTOP;
+        // SAFETY: [valid-out-pointer] the action lives on this frame.
+        unsafe { libc::sigaction(libc::SIGCHLD, &quiet, std::ptr::null_mut()) };
     }
 
     /// Throws away what was sent when the program had ended: brkmap still has to report.

@@ -37,7 +37,7 @@ pub(super) fn check_start(name: &OsStr, not_started: Option<&NotStarted>) -> Res
 
 /// The records with all names that the views need.
 pub(super) fn view(recorded: Recorded, mode: Mode, wall: Duration) -> Calls {
-    let Recorded { summary, calls, not_kept, stacks, lost, tracers } = recorded;
+    let Recorded { summary, calls, not_kept, stacks, lost, tracers, .. } = recorded;
     let sites = summary.by_weight().into_iter().enumerate().map(|(index, (number, site))| {
         let Some(number) = number else {
             return SiteRow {

@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
             keep: if arguments.json || arguments.html.is_some() { KEPT } else { 0 },
             stacks: true,
             listener: None,
+            by_kernel: true,
         };
         (calls::no_trace(&arguments.command), Some((Stops::Filter, options)))
     } else {
@@ -44,7 +45,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let mut run = trace::run_closely(&program, wanted.clone(), no_trace, record, detail)
         .map_err(|error| Failure::tool(format!("cannot run the program: {error}")))?;
     calls::check_start(&arguments.command[0], run.not_started.as_ref())?;
-    let recorded = run.calls.take().map(|recorded| calls::view(recorded, Mode::Filter, run.wall));
+    let recorded = run.calls.take().map(|recorded| {
+        let mode = if recorded.by_kernel { Mode::Kernel } else { Mode::Filter };
+        calls::view(recorded, mode, run.wall)
+    });
     let status = run.outcome.status();
     let report = report(&arguments.command, wanted, run, recorded);
     // The program's own status says more than ours, unless it says that all is well.

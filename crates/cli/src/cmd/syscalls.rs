@@ -121,7 +121,12 @@ fn check(pid: i32) -> Result<(), Failure> {
 fn options(arguments: &Arguments, output: Option<&File>) -> Result<Options, Failure> {
     let listener = arguments.all.then(|| listener(output)).transpose();
     let listener = listener.map_err(|error| Failure::tool(format!("cannot write the calls: {error}")))?;
-    Ok(Options { keep: if arguments.json { arguments.keep } else { 0 }, stacks: !arguments.no_stacks, listener })
+    Ok(Options {
+        keep: if arguments.json { arguments.keep } else { 0 },
+        stacks: !arguments.no_stacks,
+        listener,
+        by_kernel: false,
+    })
 }
 
 /// Writes a line for each call, to the file or to standard error.

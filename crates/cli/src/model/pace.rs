@@ -1,17 +1,18 @@
 //! When a full look at a running process is worth its cost.
 //!
 //! A look while RSS still rises will soon be out of date, so it waits for a large step; one at a level on which RSS has come
-//! to rest catches a small step too. All looks together may take a processor for 2 % of the time that the command has run, and
-//! for 40 ms in any case, for programs that end soon. They are taken beside the program, which is not stopped for them.
+//! to rest catches a small step too. All looks together, the one at the end included, may take a processor for 2 % of the time
+//! that the command has run. Only a large step at rest may take 20 ms more, for programs that end soon; twice that where
+//! nobody will see the end. Looks are taken beside the program, which is not stopped for them.
 
 use std::time::Duration;
 
 /// Part of the command's time that looks may take.
 const SHARE: u32 = 50;
-/// Time that looks may take in any case.
-const GRACE: Duration = Duration::from_millis(40);
-/// What a look takes before anything is known: a heap of small blocks has 0.6 ms of them in a MiB.
-const FIRST_GUESS: Duration = Duration::from_micros(300);
+/// Time that looks at large news may take beside their part.
+const GRACE: Duration = Duration::from_millis(20);
+/// What a look takes before anything is known: a heap of small blocks has 0.6 ms of them in a MiB, one of large blocks 0.1.
+const FIRST_GUESS: Duration = Duration::from_micros(200);
 /// What every look takes, at first.
 const BASE: Duration = Duration::from_millis(3);
 /// Looks at smaller processes tell nothing of what a MiB takes.
@@ -20,8 +21,19 @@ const TELLING: u64 = 32 << 20;
 pub(crate) const LEAST_RSS: u64 = 4 << 20;
 /// A step below this is not worth a look.
 const LEAST_STEP: u64 = 1 << 20;
+/// A step by this part of what was seen at the last look is large.
+const LARGE_PART: u64 = 5;
 /// So many samples without a new maximum: RSS has come to rest.
 const REST: u32 = 3;
+
+/// What a sample of RSS says, in the order of what it is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum News {
+    /// A step while RSS rises, or a small one at rest.
+    Small,
+    /// RSS has come to rest, a good deal above the last look.
+    Large,
+}
 
 /// Time spent on looks, of all processes of a run.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +55,13 @@ impl Budget {
         self.base + self.per_mib.mul_f64(rss as f64 / f64::from(1 << 20))
     }
 
-    /// Whether there is time for a look at a process of that size when the command has run for `elapsed`.
-    pub(crate) fn allows(&self, rss: u64, elapsed: Duration) -> bool {
-        self.spent + self.expected(rss) <= elapsed / SHARE + GRACE
+    /// Whether there is time for a look at a process of that size when the command has run for `elapsed`. One that will be
+    /// looked at once more, at its end, may be as large by then.
+    pub(crate) fn allows(&self, rss: u64, elapsed: Duration, news: News, has_end: bool) -> bool {
+        // The last look stands for an end that nobody will see.
+        let (looks, grace) = if has_end { (2, GRACE) } else { (1, 2 * GRACE) };
+        let grace = if news == News::Large { grace } else { Duration::ZERO };
+        self.spent + self.expected(rss) * looks <= elapsed / SHARE + grace
     }
 
     /// Enters a look. What the next one takes is judged by it: some heaps have a million blocks, some have ten.
@@ -69,8 +85,8 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    /// Enters a sample; the result tells whether a look would be worth it now.
-    pub(crate) fn saw(&mut self, rss: u64) -> bool {
+    /// Enters a sample; the result tells what a look would be worth now.
+    pub(crate) fn saw(&mut self, rss: u64) -> Option<News> {
         if rss > self.seen + self.seen / 256 {
             self.seen = rss;
             self.rest = 0;
@@ -78,8 +94,14 @@ impl Watermark {
             self.rest += 1;
         }
         let step = rss.saturating_sub(self.looked);
-        let part = if self.rest >= REST { 50 } else { 5 };
-        rss >= LEAST_RSS && step >= (self.looked / part).max(LEAST_STEP)
+        let is_at_rest = self.rest >= REST;
+        let is_step = |part: u64| rss >= LEAST_RSS && step >= (self.looked / part).max(LEAST_STEP);
+        match is_at_rest {
+            true if is_step(LARGE_PART) => Some(News::Large),
+            true if is_step(50) => Some(News::Small),
+            false if is_step(LARGE_PART) => Some(News::Small),
+            _ => None,
+        }
     }
 
     /// Enters a look.
@@ -94,12 +116,13 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Looks at a process whose RSS goes as `rss` says, one sample each 10 ms, at 1 ms for a MiB.
+    /// Looks at a process whose RSS goes as `rss` says and that has a look at its end, one sample each 10 ms, at 1 ms for a MiB.
     fn looks(rss: impl Fn(u64) -> u64, samples: u64) -> (Vec<u64>, Duration) {
         let (mut budget, mut mark, mut looks) = (Budget::default(), Watermark::default(), Vec::new());
         for sample in 0..samples {
             let rss = rss(sample);
-            if mark.saw(rss) && budget.allows(rss, Duration::from_millis(10 * sample)) {
+            let elapsed = Duration::from_millis(10 * sample);
+            if mark.saw(rss).is_some_and(|news| budget.allows(rss, elapsed, news, true)) {
                 mark.looked(rss);
                 budget.spend(rss, BASE + Duration::from_micros(rss * 1000 / MIB));
                 looks.push(rss);
@@ -112,7 +135,8 @@ mod tests {
     fn looks_never_take_more_than_their_share() {
         for slope in [1, 10, 100, 1000] {
             let (looks, spent) = looks(|sample| sample * slope * MIB / 10, 3000);
-            assert!(!looks.is_empty(), "slope {slope}");
+            // At 100 MiB in a second and more, the look at the end takes all the time that there is.
+            assert!(!looks.is_empty() || slope >= 10, "slope {slope}");
             // One look may turn out to take more than the guess before it.
             assert!(spent <= Duration::from_secs(30) / SHARE + 2 * GRACE, "slope {slope}: {spent:?}");
         }
@@ -122,6 +146,16 @@ mod tests {
     fn a_level_is_looked_at_and_only_once() {
         let (looks, _) = looks(|sample| if sample < 100 { sample * MIB } else { 100 * MIB }, 5000);
         assert_eq!(looks.iter().filter(|&&rss| rss == 100 * MIB).count(), 1, "{looks:?}");
+    }
+
+    #[test]
+    fn a_program_that_grows_to_its_end_is_looked_at_there() {
+        // 100 MiB in a second, as many short programs do: whatever is seen before the end is out of date at once.
+        let (looks, spent) = looks(|sample| sample * MIB, 100);
+        assert!(looks.is_empty(), "{looks:?}, {spent:?}");
+        // One that rests there for a second is looked at once.
+        let (looks, _) = self::looks(|sample| if sample < 30 { 2 * sample * MIB } else { 60 * MIB }, 130);
+        assert_eq!(looks, [60 * MIB]);
     }
 
     #[test]

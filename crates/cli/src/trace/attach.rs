@@ -41,7 +41,15 @@ pub(crate) fn attach(
     let seized = seize_threads(pid);
     seized.iter().flatten().for_each(|&tid| processes.see(tid));
     let stops = Stops::EveryCall;
-    let mut tracer = Tracer { main: pid, following: Following::All, processes, stops, recorder: Some(recorder), begin };
+    let mut tracer = Tracer {
+        main: pid,
+        following: Following::All,
+        processes,
+        stops,
+        recorder: Some(recorder),
+        begin,
+        kernel: None,
+    };
     let outcome = seized.and_then(|threads| {
         if let Some(outcome) = tracer.begin_attached(pid, threads, threshold)? {
             return Ok(Some(outcome));

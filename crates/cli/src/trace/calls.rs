@@ -3,6 +3,7 @@
 //! While a thread is stopped, only what would be gone afterwards is read: registers, the top of its stack, RSS, the head of
 //! a chunk that is unmapped. Unwinding, names and sums come when it runs again.
 
+use super::kernel::Told;
 use super::ptrace::{self, Registers};
 use super::tracepoint::CallRecord;
 use crate::collect;
@@ -21,7 +22,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// RSS after a call that cannot lower it is read at most so often, for the timeline.
-const RSS_PAUSE: Duration = Duration::from_millis(1);
+const RSS_PAUSE: Duration = Duration::from_millis(4);
 /// `/proc/PID/maps` is read again for code that is not known at most so often.
 const MAPS_PAUSE: Duration = Duration::from_millis(200);
 
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) stacks: bool,
     /// Is told of each call.
     pub(crate) listener: Option<Listener>,
+    /// Whether programs in the kernel may tell of the calls, where that is allowed: then the command is not stopped.
+    pub(crate) by_kernel: bool,
 }
 
 /// Sees each call as it happens.
@@ -49,6 +52,8 @@ pub(crate) struct Recorded {
     pub(crate) lost: u64,
     /// Programs in the tree that trace others and could not.
     pub(crate) tracers: Vec<String>,
+    /// Programs in the kernel told of them; the command was not stopped.
+    pub(crate) by_kernel: bool,
 }
 
 /// One address space.
@@ -92,6 +97,8 @@ pub(super) struct Raw {
 /// See the module.
 pub(crate) struct Recorder {
     begin: Instant,
+    /// The same on CLOCK_MONOTONIC.
+    begin_on_clock: Duration,
     options: Options,
     memories: HashMap<i32, Rc<RefCell<Memory>>>,
     /// Processes that run a program of their own: the news of their birth may be late.
@@ -106,6 +113,7 @@ impl Recorder {
     pub(crate) fn new(options: Options) -> Recorder {
         Recorder {
             begin: Instant::now(),
+            begin_on_clock: os::clock(libc::CLOCK_MONOTONIC).unwrap_or_default(),
             options,
             memories: HashMap::new(),
             has_exec: HashSet::new(),
@@ -118,6 +126,7 @@ impl Recorder {
                 stacks: Stacks::default(),
                 lost: 0,
                 tracers: Vec::new(),
+                by_kernel: false,
             },
             os_page: 4096,
         }
@@ -185,17 +194,15 @@ impl Recorder {
     }
 
     /// A thread is at the beginning of a call.
-    pub(super) fn entry(&mut self, pid: i32, tid: i32, kind: Kind, arguments: Option<[u64; 6]>) {
+    pub(super) fn entry(&mut self, pid: i32, tid: i32, kind: Kind, arguments: &[u64; 6]) {
         let Some(memory) = self.memories.get(&pid) else { return };
         let memory = memory.borrow();
-        let rss = if kind.may_return() { rss(&memory, self.os_page) } else { None };
-        let mut is_chunk = false;
-        if kind == Kind::Munmap && memory.threshold.is_dynamic {
-            let arguments = arguments.or_else(|| ptrace::registers(tid).ok().map(|registers| registers.arguments));
-            is_chunk = arguments.is_some_and(|[address, length, ..]| {
-                length > memory.threshold.bytes && self::is_chunk(&head(tid, address), length)
-            });
-        }
+        let rss = if kind.may_return(arguments, memory.space.top()) { rss(&memory, self.os_page) } else { None };
+        let [address, length, ..] = *arguments;
+        let is_chunk = kind == Kind::Munmap
+            && memory.threshold.is_dynamic
+            && length > memory.threshold.bytes
+            && is_chunk(&head(tid, address), length);
         self.pending.insert(tid, Pending { kind, begin: Instant::now(), rss, is_chunk });
     }
 
@@ -212,12 +219,7 @@ impl Recorder {
             memory.rss_read = Some(Instant::now());
         }
         let Registers { arguments, result, .. } = registers;
-        let [_, length, protection, _, descriptor, offset] = arguments;
-        let is_code = kind == Kind::Mmap && protection & libc::PROT_EXEC as u64 != 0 && descriptor as i32 >= 0;
-        if is_code && !(-4095..0).contains(&result) && self.options.stacks {
-            let files = &mut self.recorded.stacks.files;
-            memory.modules.map(files, pid, descriptor as i32, result as u64, length, offset);
-        }
+        self.recorded.map_code(&mut memory, pid, kind, &registers, self.options.stacks);
         drop(memory);
         let has_sample = self.options.stacks && self.copy_stack(tid, &registers);
         let at = self.begin.elapsed();
@@ -318,6 +320,34 @@ impl Recorder {
         self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late, has_sample });
     }
 
+    /// A call that the kernel told of when it was over.
+    pub(super) fn told(&mut self, told: Told) {
+        let Told { pid, tid, begin, end, rss: (before, after), head, registers, stack } = told;
+        let Some(kind) = Kind::of(registers.call) else { return };
+        let Some(memory) = self.memories.get(&pid) else { return };
+        let mut memory = memory.borrow_mut();
+        let Registers { arguments, result, instruction, stack: top, frame, .. } = registers;
+        let at = Duration::from_nanos(end).saturating_sub(self.begin_on_clock);
+        self.recorded.map_code(&mut memory, pid, kind, &registers, self.options.stacks);
+        let is_chunk = kind == Kind::Munmap
+            && memory.threshold.is_dynamic
+            && arguments[1] > memory.threshold.bytes
+            && is_chunk(&head, arguments[1]);
+        drop(memory);
+        let sample = &mut self.sample;
+        (sample.instruction, sample.stack, sample.frame) = (instruction, top, frame);
+        sample.bytes.clear();
+        sample.bytes.extend_from_slice(stack);
+        let has_sample = self.options.stacks && !stack.is_empty();
+        let (took, rss) = (Some(Duration::from_nanos(end.saturating_sub(begin))), (before, Some(after)));
+        self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late: false, has_sample });
+    }
+
+    /// The programs in the kernel told of the calls.
+    pub(super) fn is_by_kernel(&mut self) {
+        self.recorded.by_kernel = true;
+    }
+
     /// So many calls could not be reported.
     pub(super) fn lost(&mut self, calls: u64) {
         self.recorded.lost += calls;
@@ -326,6 +356,18 @@ impl Recorder {
     /// Closes the books.
     pub(crate) fn finish(self) -> Recorded {
         self.recorded
+    }
+}
+
+impl Recorded {
+    /// Enters code that a call has mapped from a file, while the descriptor is open: the thread stands still.
+    fn map_code(&mut self, memory: &mut Memory, pid: i32, kind: Kind, registers: &Registers, is_wanted: bool) {
+        let Registers { arguments: [_, length, protection, _, descriptor, offset], result, .. } = *registers;
+        let is_code = kind == Kind::Mmap && protection & libc::PROT_EXEC as u64 != 0 && descriptor as i32 >= 0;
+        if is_code && !(-4095..0).contains(&result) && is_wanted {
+            let files = &mut self.stacks.files;
+            memory.modules.map(files, pid, descriptor as i32, result as u64, length, offset);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod attach;
 mod calls;
 pub(crate) mod count;
 mod filter;
+mod kernel;
 mod looker;
 pub(crate) mod measure;
 mod processes;
@@ -22,13 +23,14 @@ use crate::heap::occupancy::Detail;
 use crate::model::calls::Kind;
 use crate::model::in_force::Wanted;
 use crate::model::process::{Outcome, Process};
+use crate::os::tick::Tick;
 use crate::os::{self, Signals, Woken};
 pub(crate) use attach::attach;
 use calls::Recorder;
 pub(crate) use calls::{Listener, Options, Recorded};
 use filter::Filter;
 use processes::Processes;
-use ptrace::{Change, End, Event};
+use ptrace::{Change, End, Event, Registers};
 pub(crate) use ptrace::{Stops, Usage, try_out};
 pub(crate) use spawn::{NotStarted, Program};
 use std::io::{self, Write};
@@ -73,11 +75,46 @@ pub(crate) struct Run {
 
 struct Tracer {
     main: i32,
+    /// Programs in the kernel that tell of the calls.
+    kernel: Option<kernel::Watch>,
     following: Following,
     processes: Processes,
     stops: Stops,
     recorder: Option<Recorder>,
     begin: Instant,
+}
+
+/// When to look at the living and to sample them.
+struct Rounds {
+    pause: Duration,
+    next_look: Instant,
+    next_sample: Instant,
+    /// The user knows what brkmap waits for.
+    is_told: bool,
+}
+
+impl Rounds {
+    fn new() -> Rounds {
+        let first = Instant::now() + FIRST_PAUSE;
+        Rounds { pause: FIRST_PAUSE, next_look: first, next_sample: first, is_told: false }
+    }
+
+    fn looked(&mut self, took: Duration) {
+        self.pause = (self.pause * 3 / 2).min(PAUSE).max(took * 20);
+        self.next_look = Instant::now() + self.pause;
+    }
+
+    fn sampled(&mut self, took: Duration) {
+        self.next_sample = Instant::now() + self.pause.min(SAMPLE_PAUSE).max(took * 50);
+    }
+
+    fn rest(&self) -> Duration {
+        self.next_look.min(self.next_sample).saturating_duration_since(Instant::now())
+    }
+
+    fn is_due(&self) -> bool {
+        self.rest().is_zero()
+    }
 }
 
 /// The end of the command: how, with what, and how long after its start.
@@ -108,7 +145,13 @@ pub(crate) fn run_closely(
     // For the files of a large tree of processes; the child has been forked with its own limit.
     os::raise_limit_of_open_files();
     let pid = child.pid;
-    let (stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
+    let (mut stops, options) = record.map_or((Stops::Never, None), |(stops, options)| (stops, Some(options)));
+    let by_kernel = options.as_ref().is_some_and(|options| options.by_kernel) && no_trace.is_none();
+    // Whoever may not has the filter.
+    let kernel = if by_kernel { kernel::Watch::begin().ok().filter(|kernel| kernel.add(pid)) } else { None };
+    if kernel.is_some() {
+        stops = Stops::Never;
+    }
     let following = match no_trace {
         Some(reason) => Following::Sampled(reason),
         None => match ptrace::seize(pid, stops) {
@@ -120,17 +163,24 @@ pub(crate) fn run_closely(
     let mut processes = Processes::new(wanted, begin);
     processes.look_closely(detail);
     processes.begin(pid, is_traced);
-    let recorder = options.filter(|_| is_traced).map(Recorder::new);
-    let mut tracer = Tracer { main: pid, following, processes, stops, recorder, begin };
+    let mut recorder = options.filter(|_| is_traced).map(Recorder::new);
+    let kernel = kernel.filter(|_| is_traced);
+    if let (Some(recorder), Some(_)) = (&mut recorder, &kernel) {
+        recorder.is_by_kernel();
+    }
+    let mut tracer = Tracer { main: pid, kernel, following, processes, stops, recorder, begin };
     let exec = child.go_with(is_traced && stops == Stops::Filter)?;
     // Nobody tells when an untraced program begins: until then its process looks like brkmap.
     let (exec, failure) = match &tracer.following {
         Following::Sampled(_) => (None, exec.not_started()),
         Following::All => (Some(exec), None),
     };
-    let (outcome, usage, wall) = tracer.watch()?;
+    let (outcome, usage, wall) = tracer.watch(&signals)?;
     let following = tracer.following;
     let (processes, not_kept) = tracer.processes.finish();
+    if let (Some(kernel), Some(recorder)) = (&tracer.kernel, &mut tracer.recorder) {
+        recorder.lost(kernel.lost());
+    }
     let calls = tracer.recorder.map(Recorder::finish);
     signals.drop_pending();
     signals.restore();
@@ -150,20 +200,27 @@ fn stops_us(signal: i32) -> bool {
 
 impl Tracer {
     /// Handles events until the command has ended, and where the others need their tracer, until all have.
-    fn watch(&mut self) -> io::Result<Ended> {
-        let mut pause = FIRST_PAUSE;
-        let mut next_look = Instant::now() + pause;
-        let mut next_sample = next_look;
+    fn watch(&mut self, signals: &Signals) -> io::Result<Ended> {
+        let mut rounds = Rounds::new();
+        // Two stops at each call that is watched: `wait4` sleeps for them, as a signal at each and two more calls would take
+        // longer than all the rest. It knows no time limit, which the ticks make up for.
+        let tick = match self.stops == Stops::Filter && self.following == Following::All {
+            true => Tick::start(FIRST_PAUSE).ok(),
+            false => None,
+        };
+        if tick.is_some() {
+            signals.only_ends_of_children();
+        }
         let mut ended: Option<Ended> = None;
-        let mut is_told = false;
         loop {
             loop {
-                match (ptrace::wait_any(), ended) {
+                let next = if tick.is_some() { ptrace::wait_long() } else { ptrace::wait_any() };
+                match (next, ended) {
                     (Ok(None), _) => break,
                     (Ok(Some(event)), _) => {
                         let end = self.handle(event).map(|(outcome, usage)| (outcome, usage, self.begin.elapsed()));
                         match end {
-                            Some(end) if self.stops != Stops::Filter => return Ok(end),
+                            Some(end) if self.stops != Stops::Filter && self.kernel.is_none() => return Ok(end),
                             Some(_) => ended = end,
                             None => {}
                         }
@@ -171,32 +228,20 @@ impl Tracer {
                     (Err(error), Some(end)) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(end),
                     (Err(error), _) => return Err(error),
                 }
-            }
-            let now = Instant::now();
-            if now >= next_look {
-                self.processes.look();
-                pause = (pause * 3 / 2).min(PAUSE).max(now.elapsed() * 20);
-                next_look = Instant::now() + pause;
-                if !is_told && ended.is_some_and(|end| self.begin.elapsed() > end.2 + STRAGGLERS) {
-                    is_told = true;
-                    let count = self.processes.all().len();
-                    // Where standard error is closed, there is nobody to tell.
-                    let _ = writeln!(
-                        io::stderr(),
-                        "brkmap: the command has ended; {count} of its processes run on and need brkmap as their tracer: \
-                         it ends with them"
-                    );
+                if tick.is_some() && rounds.is_due() {
+                    break;
                 }
             }
-            let now = Instant::now();
-            if now >= next_sample {
-                let start = looker::cpu_time();
-                self.processes.sample();
-                let took = looker::cpu_time().saturating_sub(start);
-                next_sample = Instant::now() + pause.min(SAMPLE_PAUSE).max(took * 50);
-            }
-            let pause = next_look.min(next_sample).saturating_duration_since(Instant::now());
-            match os::wait_for_signal(pause) {
+            self.round(&mut rounds, ended.map(|end| end.2));
+            let pause = rounds.rest();
+            let woken = match &tick {
+                None => os::wait_for_signal(pause),
+                Some(tick) => {
+                    tick.set(pause);
+                    os::wait_for_signal(Duration::ZERO)
+                }
+            };
+            match woken {
                 Woken::Forward(signal) if ended.is_some() => {
                     self.processes.all().into_iter().for_each(|pid| os::kill(pid, signal));
                 }
@@ -206,10 +251,46 @@ impl Tracer {
         }
     }
 
+    /// Looks and samples, as far as they are due. `ended` says when the command ended.
+    fn round(&mut self, rounds: &mut Rounds, ended: Option<Duration>) {
+        self.read_kernel();
+        let now = Instant::now();
+        if now >= rounds.next_look {
+            self.processes.look();
+            rounds.looked(now.elapsed());
+            if !rounds.is_told && ended.is_some_and(|end| self.begin.elapsed() > end + STRAGGLERS) {
+                rounds.is_told = true;
+                let count = self.processes.all().len();
+                // Where standard error is closed, there is nobody to tell.
+                let _ = writeln!(
+                    io::stderr(),
+                    "brkmap: the command has ended; {count} of its processes run on and need brkmap as their tracer: \
+                     it ends with them"
+                );
+            }
+        }
+        if Instant::now() >= rounds.next_sample {
+            let start = looker::cpu_time();
+            self.processes.sample();
+            rounds.sampled(looker::cpu_time().saturating_sub(start));
+        }
+    }
+
+    /// Enters the calls that the kernel tells of. What a thread called before it stopped is there then.
+    fn read_kernel(&mut self) {
+        let (Some(kernel), Some(recorder)) = (&self.kernel, &mut self.recorder) else { return };
+        while kernel.next(|told| recorder.told(told)).is_some() {}
+    }
+
     /// Handles one event; the result is the end of the command.
     fn handle(&mut self, event: Event) -> Option<(Outcome, Usage)> {
         let tid = event.tid;
+        self.read_kernel();
         match event.change {
+            // The ring was half full, or code was mapped; what was told has been read.
+            Change::Signal(libc::SIGSTOP) if self.kernel.is_some() && ptrace::is_from_kernel(tid) => {
+                self.resume(tid, 0)
+            }
             Change::Filtered => self.filtered(tid),
             Change::Call => self.call(tid),
             Change::Exited(code) => return self.ended(event, Outcome::Code(code)),
@@ -242,9 +323,11 @@ impl Tracer {
     /// A thread is about to make a call that the filter names.
     fn filtered(&mut self, tid: i32) {
         self.see(tid);
-        let kind = ptrace::event_message(tid).ok().and_then(|index| Kind::ALL.get(index as usize).copied());
-        if let (Some(recorder), Some(kind), Some(pid)) = (&mut self.recorder, kind, self.processes.of(tid)) {
-            recorder.entry(pid, tid, kind, None);
+        if let (Some(recorder), Some(pid)) = (&mut self.recorder, self.processes.of(tid))
+            && let Ok(Registers { call, arguments, .. }) = ptrace::registers(tid)
+            && let Some(kind) = Kind::of(call)
+        {
+            recorder.entry(pid, tid, kind, &arguments);
         }
         self.resume(tid, 0);
     }
@@ -266,7 +349,7 @@ impl Tracer {
         if let (Stops::EveryCall, Ok(End::Entry { call, arguments })) = (self.stops, ptrace::end(tid))
             && let Some(kind) = Kind::of(call)
         {
-            recorder.entry(pid, tid, kind, Some(arguments));
+            recorder.entry(pid, tid, kind, &arguments);
         }
         self.resume(tid, 0);
     }
@@ -277,6 +360,10 @@ impl Tracer {
         }
         let Some(recorder) = &mut self.recorder else { return };
         self.processes.see(child);
+        if let Some(kernel) = &self.kernel {
+            // The child stands still until its first stop has been handled.
+            kernel.add(self.processes.of(child).unwrap_or(child));
+        }
         // A new thread is in its process already.
         if let (Some(parent), Some(process)) = (self.processes.of(tid), self.processes.of(child))
             && process == child
@@ -300,6 +387,9 @@ impl Tracer {
                 recorder.met_tracer(name);
             }
         } else if is_tracer {
+            if let Some(kernel) = &self.kernel {
+                kernel.remove(tid);
+            }
             let _ = ptrace::detach(tid, 0);
             if tid == self.main {
                 self.following = Following::Sampled("it traces programs itself and is left alone".to_owned());
@@ -316,6 +406,9 @@ impl Tracer {
         }
         self.processes.see(tid);
         if let (Some(recorder), Some(pid)) = (&mut self.recorder, self.processes.of(tid)) {
+            if let Some(kernel) = &self.kernel {
+                kernel.add(pid);
+            }
             recorder.seen(pid);
         }
     }
@@ -342,6 +435,9 @@ impl Tracer {
         self.processes.ended(event.tid, outcome, event.usage.peak_rss);
         if let Some(recorder) = &mut self.recorder {
             recorder.ended(event.tid);
+        }
+        if let Some(kernel) = &self.kernel {
+            kernel.remove(event.tid);
         }
         (event.tid == self.main).then_some((outcome, event.usage))
     }

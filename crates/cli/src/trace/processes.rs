@@ -236,7 +236,7 @@ impl Processes {
             }
         }
         let living = self.living.iter_mut().take(ROUND).filter(|(_, living)| !living.borrowed);
-        self.tracks.sample(living.map(|(&pid, living)| (pid, &mut living.track, living.traced)));
+        self.tracks.sample(self.main, living.map(|(&pid, living)| (pid, &mut living.track, living.traced)));
     }
 
     /// Looks at the living: cheaply at the traced ones, fully at those whose end will not be seen.

@@ -115,20 +115,29 @@ fn duration(time: libc::timeval) -> Duration {
 
 /// Takes the next change of any child or tracee. `None` when nothing waits; an error (`ECHILD`) when nobody is left.
 pub(crate) fn wait_any() -> io::Result<Option<Event>> {
+    wait(libc::WNOHANG)
+}
+
+/// The same, and sleeps until there is one; `None` when a signal came first.
+pub(crate) fn wait_long() -> io::Result<Option<Event>> {
+    wait(0)
+}
+
+fn wait(flags: i32) -> io::Result<Option<Event>> {
     loop {
         let mut status = 0;
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: [valid-out-pointer] both live on this frame.
-        let tid =
-            unsafe { libc::wait4(-1, &mut status, libc::__WALL | libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr()) };
+        let tid = unsafe { libc::wait4(-1, &mut status, libc::__WALL | libc::WUNTRACED | flags, usage.as_mut_ptr()) };
         match tid {
             0 => return Ok(None),
             -1 => {
                 let error = io::Error::last_os_error();
-                if error.kind() == io::ErrorKind::Interrupted {
-                    continue;
+                match error.kind() {
+                    io::ErrorKind::Interrupted if flags == 0 => return Ok(None),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error),
                 }
-                return Err(error);
             }
             _ => {}
         }
@@ -253,6 +262,17 @@ pub(crate) fn end(tid: i32) -> io::Result<End> {
         (ENTRY, _) => End::Entry { call: -1, arguments },
         _ => End::Exit,
     })
+}
+
+/// Whether the signal that a tracee is about to receive was sent by the kernel itself and not by a process.
+pub(crate) fn is_from_kernel(tid: i32) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: [valid-out-pointer] PTRACE_GETSIGINFO writes one siginfo_t.
+    let result =
+        unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, tid, std::ptr::null_mut::<libc::c_void>(), info.as_mut_ptr()) };
+    const SI_KERNEL: i32 = 0x80;
+    // SAFETY: [plain-data] zeroed above and filled by the kernel.
+    result != -1 && unsafe { info.assume_init() }.si_code == SI_KERNEL
 }
 
 /// What belongs to the last event: the new process, or the former thread id after an exec.

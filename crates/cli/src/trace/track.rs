@@ -1,9 +1,9 @@
 //! What is kept of a living process: its timeline and its best looks, and when the next look is due.
 
 use super::looker::{Answer, Looker, cpu_time, look_now};
-use crate::collect::{Collector, MemorySize};
+use crate::collect::{self, Collector, MemorySize};
 use crate::model::depth::{Deep, Depth, When};
-use crate::model::pace::{Budget, Watermark};
+use crate::model::pace::{Budget, News, Watermark};
 use crate::model::timeline::Moment;
 use std::time::{Duration, Instant};
 
@@ -25,13 +25,15 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// Takes a sample; the result is the RSS if a look is worth it.
-    fn sample(&mut self, pid: i32, begin: Instant, is_traced: bool) -> Option<u64> {
+    /// Takes a sample; the result is the RSS if a look is worth it, and how much.
+    fn sample(&mut self, pid: i32, begin: Instant, is_traced: bool) -> Option<(News, u64)> {
         let (rss, mapped) = self.size.read(pid)?;
         self.last_rss = rss;
         self.depth.timeline.push(Moment { at_ms: millis(begin), rss, mapped, live: None });
         let is_old = !is_traced && self.last_look.is_none_or(|last| last.elapsed() >= AGAIN);
-        (self.mark.saw(rss) || is_old).then_some(rss)
+        // What is not traced is gone at its end: then the last look stands for it.
+        let news = self.mark.saw(rss).max(is_old.then_some(News::Large));
+        news.map(|news| (news, rss))
     }
 
     /// The process runs a new program: what was seen belongs to the one before.
@@ -74,14 +76,17 @@ impl Tracks {
     }
 
     /// Samples the living, and asks for a look at the largest that is worth one.
-    pub(super) fn sample<'a>(&mut self, living: impl Iterator<Item = (i32, &'a mut Track, bool)>) {
-        let mut best: Option<(u64, i32, u32)> = None;
+    /// `main` is the command's own process, whose look at the end is certain.
+    pub(super) fn sample<'a>(&mut self, main: i32, living: impl Iterator<Item = (i32, &'a mut Track, bool)>) {
+        let mut best: Option<(News, u64, i32, u32, bool)> = None;
         for (pid, track, is_traced) in living {
-            let Some(rss) = track.sample(pid, self.begin, is_traced) else { continue };
-            best = best.max(Some((rss, pid, track.program)));
+            let Some((news, rss)) = track.sample(pid, self.begin, is_traced) else { continue };
+            best = best.max(Some((news, rss, pid, track.program, is_traced && pid == main)));
         }
-        let Some((rss, pid, program)) = best else { return };
-        if self.looker.is_free() && self.budget.allows(rss, self.begin.elapsed()) {
+        let Some((news, rss, pid, program, has_end)) = best else { return };
+        // On a busy machine looks shall not take a larger part of a program than elsewhere.
+        let had = self.begin.elapsed().saturating_sub(collect::waited_for_processor(pid));
+        if self.looker.is_free() && self.budget.allows(rss, had, news, has_end) {
             self.looker.ask(pid, program);
         }
     }
@@ -120,7 +125,7 @@ impl Tracks {
         collector: &mut Collector,
     ) -> bool {
         let rss = track.last_rss;
-        if !is_main && (rss < LARGE_CHILD || !self.budget.allows(rss, self.begin.elapsed())) {
+        if !is_main && (rss < LARGE_CHILD || !self.budget.allows(rss, self.begin.elapsed(), News::Large, false)) {
             return false;
         }
         let start = cpu_time();

@@ -24,6 +24,7 @@ mod targets;
 mod terminal;
 mod tmux;
 mod top;
+mod watched;
 
 use serde_json::Value;
 use std::path::Path;

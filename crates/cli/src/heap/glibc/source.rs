@@ -86,7 +86,6 @@ impl<'a> Source<'a> {
 
     /// Copies a range; what has no contents reads as zeros, and so does what cannot be read.
     fn copy(&mut self, start: u64, end: u64, out: &mut Vec<u8>) {
-        out.clear();
         out.resize((end - start) as usize, 0);
         let mut ranges: Vec<(u64, usize)> = Vec::new();
         for stretch in self.residency.within(start, end) {
@@ -98,6 +97,13 @@ impl<'a> Source<'a> {
             }
         }
         let at = |address: u64| (address - start) as usize;
+        // What the kernel fills needs no zeros before: as a rule that is all of it.
+        let mut filled = start;
+        for &(address, bytes) in &ranges {
+            out[at(filled)..at(address)].fill(0);
+            filled = address + bytes as u64;
+        }
+        out[at(filled)..].fill(0);
         if let [(address, bytes)] = ranges[..] {
             let place = &mut out[at(address)..at(address) + bytes];
             if self.memory.read(address, place).is_ok() {

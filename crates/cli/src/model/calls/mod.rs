@@ -58,9 +58,14 @@ impl Kind {
         }
     }
 
-    /// Whether it may take resident memory away, so that RSS before it is of interest.
-    pub(crate) fn may_return(self) -> bool {
-        !matches!(self, Kind::Mmap | Kind::Mprotect)
+    /// Whether it may take resident memory away, so that RSS before it is of interest. `top` is the program break, where
+    /// it is known: a call that raises it, or asks for it, takes nothing.
+    pub(crate) fn may_return(self, arguments: &[u64; 6], top: Option<u64>) -> bool {
+        match self {
+            Kind::Mmap | Kind::Mprotect => false,
+            Kind::Brk => arguments[0] != 0 && top.is_none_or(|top| arguments[0] < top),
+            _ => true,
+        }
     }
 }
 

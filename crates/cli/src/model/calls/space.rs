@@ -65,6 +65,11 @@ impl Space {
         space
     }
 
+    /// The program break, where it is known.
+    pub(crate) fn top(&self) -> Option<u64> {
+        self.top
+    }
+
     /// Enters what a call did. `is_block` says that malloc made the call for one block.
     pub(crate) fn apply(
         &mut self,

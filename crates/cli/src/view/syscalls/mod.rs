@@ -18,6 +18,8 @@ pub(crate) enum Mode {
     EveryCall,
     /// The kernel reported the calls; nothing stopped.
     Tracepoints,
+    /// Programs in the kernel told of them, with RSS and times.
+    Kernel,
 }
 
 impl Mode {
@@ -27,6 +29,7 @@ impl Mode {
             Mode::Filter => "seccomp_filter",
             Mode::EveryCall => "every_call",
             Mode::Tracepoints => "tracepoints",
+            Mode::Kernel => "kernel_programs",
         }
     }
 
@@ -35,6 +38,7 @@ impl Mode {
             Mode::Filter => "stopped at these calls only",
             Mode::EveryCall => "stopped at every system call",
             Mode::Tracepoints => "watched by tracepoints, never stopped",
+            Mode::Kernel => "told by programs in the kernel, not stopped",
         }
     }
 }
