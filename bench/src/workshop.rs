@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const SOURCES: [(&str, &str); 13] = [
+const SOURCES: [(&str, &str); 14] = [
     ("launch.c", include_str!("../c/launch.c")),
     ("which.c", include_str!("../c/which.c")),
     ("trivial.c", include_str!("../c/trivial.c")),

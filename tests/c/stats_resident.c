@@ -3,8 +3,10 @@
  * source: brkmap.h; proc(5), /proc/PID/smaps
  * glibc: exempt (functions of brkmap's own)
  * ways: preload linked
- * env: BRKMAP_BACKGROUND=off BRKMAP_PURGE_DELAY_MS=3600000
+ * env: BRKMAP_BACKGROUND=off BRKMAP_PURGE_DELAY_MS=3600000 BRKMAP_THP=off
  */
+/* Without huge pages: those of their OS pages that hold zeros when one is split become the kernel's shared page of zeros, which
+ * mincore(2) counts and smaps does not. */
 #include "api.h"
 
 #define COUNT 60000

@@ -44,8 +44,13 @@ fn join(static_library: &Path, public: &BTreeSet<String>, scratch: &Path, out: &
 
     // `-u malloc` takes the engine's object out of the static library, and the linker takes what that one asks for.
     run("ld", |ld| ld.args(["-r", "-u", "malloc", "-o"]).arg(&joined).arg(static_library))?;
-    // The line tables would name the folders of the machine that built it.
-    run("objcopy", |copy| copy.arg("--strip-debug").arg("--keep-global-symbols").arg(&list).arg(&joined).arg(&object))?;
+    // The line tables would name the folders of the machine that built it. The compiler's intermediate code, which the standard
+    // library's objects carry, makes a linker with LLVM's plugin take the object for its own, and find no names in it.
+    run("objcopy", |copy| {
+        copy.args(["--strip-debug", "--remove-section", ".llvmbc", "--remove-section", ".llvmcmd"])
+            .arg("--keep-global-symbols")
+            .args([&list, &joined, &object])
+    })?;
     let archive = out.join("libbrkmap.a");
     if archive.exists() {
         std::fs::remove_file(&archive).map_err(|e| format!("cannot remove {}: {e}", archive.display()))?;
