@@ -6,6 +6,8 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::{env, thread};
 
 #[global_allocator]
@@ -75,10 +77,19 @@ fn double_free_later() {
 }
 
 fn double_free_other_thread() {
+    static BLOCK: AtomicUsize = AtomicUsize::new(0);
+    // The thread first: what its start allocates could get the block, which was freed last.
+    let other = thread::spawn(|| {
+        while BLOCK.load(Acquire) == 0 {
+            thread::yield_now();
+        }
+        give_back(BLOCK.load(Acquire), 48);
+    });
     let block = fresh(48, 8).expose_provenance();
     let _neighbour = fresh(48, 8);
     give_back(block, 48);
-    thread::spawn(move || give_back(block, 48)).join().expect("the thread does not come back");
+    BLOCK.store(block, Release);
+    other.join().expect("the thread does not come back");
 }
 
 fn shifted(size: usize, by: usize) {
