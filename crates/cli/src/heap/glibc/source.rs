@@ -5,8 +5,9 @@ use crate::heap::Memory;
 use crate::proc::residency::{OS_PAGE, Residency};
 use crate::proc::smaps::Mapping;
 
-/// Bytes of the window.
+/// Bytes of the window, at most and at least.
 const WINDOW: u64 = 1 << 20;
+const LEAST_WINDOW: u64 = 4 << 10;
 /// The break moves by less than this while the process is being read.
 const MOST_GROWN: u64 = 1 << 30;
 /// OS pages that are kept for lists, at most and at least; powers of two.
@@ -31,6 +32,9 @@ pub(super) struct Source<'a> {
     heap_end: Option<u64>,
     window_start: u64,
     window: Vec<u8>,
+    /// Bytes of the next window: twice the last ones while a walk goes on close behind it, few where it leaps over large chunks,
+    /// whose contents nobody needs.
+    reach: u64,
     scratch: Vec<u8>,
     /// OS pages by their number modulo `slots`.
     kept: Vec<Kept>,
@@ -46,7 +50,20 @@ impl<'a> Source<'a> {
         let pages = residency.resident(0, u64::MAX) / OS_PAGE;
         let slots = pages.clamp(LEAST_KEPT, MOST_KEPT).next_power_of_two() as usize;
         let heap_end = mappings.iter().rfind(|mapping| mapping.name == "[heap]").map(|heap| heap.end);
-        Source { memory, mappings, residency, heap_end, window_start: 0, window, scratch, kept, slots, missed: 0, run }
+        Source {
+            memory,
+            mappings,
+            residency,
+            heap_end,
+            window_start: 0,
+            window,
+            reach: LEAST_WINDOW,
+            scratch,
+            kept,
+            slots,
+            missed: 0,
+            run,
+        }
     }
 
     /// Index of the mapping that holds an address.
@@ -154,7 +171,9 @@ impl<'a> Source<'a> {
             Some(offset) => offset,
             None => {
                 let start = at & !(OS_PAGE - 1);
-                let end = self.end_of_memory(at)?.min(start + WINDOW.max(bytes as u64 + OS_PAGE));
+                let leap = start.wrapping_sub(self.window_start + self.window.len() as u64);
+                self.reach = if leap <= self.reach { (2 * self.reach).min(WINDOW) } else { LEAST_WINDOW };
+                let end = self.end_of_memory(at)?.min(start + self.reach.max(bytes as u64 + OS_PAGE));
                 let mut window = std::mem::take(&mut self.window);
                 self.copy(start, end, &mut window);
                 (self.window, self.window_start) = (window, start);
