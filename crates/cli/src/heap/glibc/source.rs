@@ -249,3 +249,52 @@ impl<'a> Source<'a> {
         bytes.chunks_exact(16).map(|pair| (word(&pair[..8]), word(&pair[8..]))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io;
+
+    use super::*;
+    use crate::proc::residency::{Stretch, category};
+
+    /// Zeros everywhere; counts what is read.
+    struct Counted(Cell<u64>);
+
+    impl Memory for Counted {
+        fn read(&self, _: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.set(self.0.get() + out.len() as u64);
+            out.fill(0);
+            Ok(())
+        }
+    }
+
+    /// Bytes read by a walk over 64 MiB that looks at a word every `step` bytes.
+    fn read_by_a_walk(step: usize) -> u64 {
+        let (start, end) = (1 << 30, (1 << 30) + (64 << 20));
+        let mapping = Mapping { start, end, readable: true, writable: true, ..Mapping::default() };
+        let mut residency = Residency::default();
+        residency.push(Stretch { start, end, categories: category::PRESENT });
+        let (memory, mappings) = (Counted(Cell::new(0)), [mapping]);
+        let mut source = Source::new(&memory, &mappings, &residency);
+        for at in (start..end).step_by(step) {
+            assert_eq!(source.word(at), Some(0));
+        }
+        memory.0.get()
+    }
+
+    #[test]
+    fn a_walk_over_small_chunks_reads_hardly_a_byte_twice() {
+        for step in [32, 992, 4096] {
+            assert!(read_by_a_walk(step) <= 65 << 20, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_walk_leaps_over_large_chunks() {
+        for step in [64 << 10, 1 << 20, 8 << 20] {
+            let words = (64 << 20) / step as u64;
+            assert!(read_by_a_walk(step) <= words * 2 * LEAST_WINDOW, "{step}");
+        }
+    }
+}
