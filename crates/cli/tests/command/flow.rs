@@ -180,8 +180,10 @@ fn what_is_sent_to_brkmap_is_the_programs() {
     // Sent by its number, as a supervisor does: a program that was started without brkmap would have got it.
     for name in ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"] {
         let script = format!("trap 'echo got it; exit 7' {name}; echo ready; while :; do sleep 0.05; done");
-        let mut running =
-            brkmap(&["run", "--", "sh", "-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A shell cannot trap what it was started to ignore, as jobs in the background are.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP,INT,QUIT", env!("CARGO_BIN_EXE_brkmap"), "run", "--", "sh", "-c", &script]);
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = std::io::BufReader::new(running.stdout.take().unwrap());
         let mut line = String::new();
         std::io::BufRead::read_line(&mut out, &mut line).unwrap();

@@ -127,9 +127,9 @@ fn sparse(end: &str) -> String {
 fn what_went_back_has_its_rule() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(folder.path(), &sparse("malloc_trim(0);"), &[]);
-    let (_, document) = report("brkmap", &["env", "BRKMAP_CONF=background:off,purge_delay_ms:60000", &program]);
+    let (_, document) = report("brkmap", &["env", "BRKMAP_CONF=background:off,purge_delay_ms:60000,thp:off", &program]);
     let main = &document["processes"][0];
-    // 64 blocks take 16 OS pages, of which one stays: 60 MiB of 64 go.
+    // 64 blocks take 16 OS pages, of which one stays: 60 MiB of 64 go; and no rest of a huge page.
     let purged = number(&main["asked_of_kernel"]["give_backs"]["bytes"]);
     assert!((59 * MIB..=60 * MIB).contains(&purged), "{main:#}");
     assert_eq!((sum_of_rules(main), told(main)), (told(main), returned(main, "trim")));
@@ -194,7 +194,7 @@ fn what_stayed_is_told_by_its_blocks() {
             _exit(0);
         }";
     let program = compile(folder.path(), source, &[]);
-    let (_, document) = report("brkmap", &["env", "BRKMAP_CONF=background:off,purge_delay_ms:60000", &program]);
+    let (_, document) = report("brkmap", &["env", "BRKMAP_CONF=background:off,purge_delay_ms:60000,thp:off", &program]);
     let main = &document["processes"][0];
     let pins = main["policy"]["pinned"].as_array().unwrap();
     let field = |index: usize, key: &str| number(&pins[index][key]);
