@@ -171,8 +171,10 @@ impl<'a> Source<'a> {
             Some(offset) => offset,
             None => {
                 let start = at & !(OS_PAGE - 1);
-                let leap = start.wrapping_sub(self.window_start + self.window.len() as u64);
-                self.reach = if leap <= self.reach { (2 * self.reach).min(WINDOW) } else { LEAST_WINDOW };
+                // What lies across the end of the window begins inside.
+                let leap = start.saturating_sub(self.window_start + self.window.len() as u64);
+                let goes_on = start >= self.window_start && leap <= self.reach;
+                self.reach = if goes_on { (2 * self.reach).min(WINDOW) } else { LEAST_WINDOW };
                 let end = self.end_of_memory(at)?.min(start + self.reach.max(bytes as u64 + OS_PAGE));
                 let mut window = std::mem::take(&mut self.window);
                 self.copy(start, end, &mut window);
@@ -288,6 +290,22 @@ mod tests {
         for step in [32, 992, 4096] {
             assert!(read_by_a_walk(step) <= 65 << 20, "{step}");
         }
+    }
+
+    #[test]
+    fn what_lies_across_the_end_of_a_window_is_no_leap() {
+        let (start, end) = (1 << 30, (1 << 30) + (64 << 20));
+        let mapping = Mapping { start, end, readable: true, writable: true, ..Mapping::default() };
+        let mut residency = Residency::default();
+        residency.push(Stretch { start, end, categories: category::PRESENT });
+        let (memory, mappings) = (Counted(Cell::new(0)), [mapping]);
+        let mut source = Source::new(&memory, &mappings, &residency);
+        // Sixteen bytes at eight behind each multiple of sixteen: now and then they cross an OS page.
+        for at in (start + 8..end - 16).step_by(48) {
+            assert!(source.slice(at, 16).is_some());
+        }
+        assert_eq!(source.reach, WINDOW);
+        assert!(memory.0.get() <= 66 << 20, "{}", memory.0.get());
     }
 
     #[test]
