@@ -271,18 +271,22 @@ mod tests {
         }
     }
 
-    /// Bytes read by a walk over 64 MiB that looks at a word every `step` bytes.
-    fn read_by_a_walk(step: usize) -> u64 {
-        let (start, end) = (1 << 30, (1 << 30) + (64 << 20));
-        let mapping = Mapping { start, end, readable: true, writable: true, ..Mapping::default() };
+    const START: u64 = 1 << 30;
+    const END: u64 = START + (64 << 20);
+
+    /// Bytes read by a walk over 64 MiB.
+    fn read_by(walk: impl FnOnce(&mut Source)) -> u64 {
+        let mapping = Mapping { start: START, end: END, readable: true, writable: true, ..Mapping::default() };
         let mut residency = Residency::default();
-        residency.push(Stretch { start, end, categories: category::PRESENT });
+        residency.push(Stretch { start: START, end: END, categories: category::PRESENT });
         let (memory, mappings) = (Counted(Cell::new(0)), [mapping]);
-        let mut source = Source::new(&memory, &mappings, &residency);
-        for at in (start..end).step_by(step) {
-            assert_eq!(source.word(at), Some(0));
-        }
+        walk(&mut Source::new(&memory, &mappings, &residency));
         memory.0.get()
+    }
+
+    /// Bytes read by a walk that looks at a word every `step` bytes.
+    fn read_by_a_walk(step: usize) -> u64 {
+        read_by(|source| (START..END).step_by(step).for_each(|at| assert_eq!(source.word(at), Some(0))))
     }
 
     #[test]
@@ -294,18 +298,14 @@ mod tests {
 
     #[test]
     fn what_lies_across_the_end_of_a_window_is_no_leap() {
-        let (start, end) = (1 << 30, (1 << 30) + (64 << 20));
-        let mapping = Mapping { start, end, readable: true, writable: true, ..Mapping::default() };
-        let mut residency = Residency::default();
-        residency.push(Stretch { start, end, categories: category::PRESENT });
-        let (memory, mappings) = (Counted(Cell::new(0)), [mapping]);
-        let mut source = Source::new(&memory, &mappings, &residency);
-        // Sixteen bytes at eight behind each multiple of sixteen: now and then they cross an OS page.
-        for at in (start + 8..end - 16).step_by(48) {
-            assert!(source.slice(at, 16).is_some());
-        }
-        assert_eq!(source.reach, WINDOW);
-        assert!(memory.0.get() <= 66 << 20, "{}", memory.0.get());
+        let bytes = read_by(|source| {
+            // Sixteen bytes at eight behind each multiple of sixteen: now and then they cross an OS page.
+            for at in (START + 8..END - 16).step_by(48) {
+                assert!(source.slice(at, 16).is_some());
+            }
+            assert_eq!(source.reach, WINDOW);
+        });
+        assert!(bytes <= 66 << 20, "{bytes}");
     }
 
     #[test]
