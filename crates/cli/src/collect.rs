@@ -14,10 +14,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
-/// Memory of a live process.
+/// Memory of a live process, through `/proc/PID/mem`.
+///
+/// `process_vm_readv` pins what it reads, and the kernel pins no memory that is shared after a fork: it copies it before, so
+/// that looking at a server with forked workers would cost as much memory as the look sees. Reading the file pins nothing.
 pub(crate) struct ProcessMemory {
     tid: i32,
-    /// The other way, for where `process_vm_readv` is forbidden (containers) but tracing is not.
+    /// Opened by the first read. `process_vm_readv` is the way where this one is forbidden.
     file: OnceCell<io::Result<File>>,
 }
 
@@ -30,16 +33,13 @@ impl ProcessMemory {
 
 impl Memory for ProcessMemory {
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
+        let file = self.file.get_or_init(|| File::open(format!("/proc/{}/mem", self.tid)));
         let mut done = 0;
         while done < out.len() {
-            let rest = &mut out[done..];
-            let got = match os::read_process(self.tid, address + done as u64, rest) {
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) => {
-                    let open = || File::open(format!("/proc/{}/mem", self.tid));
-                    let Ok(file) = self.file.get_or_init(open) else { return Err(error) };
-                    file.read_at(rest, address + done as u64)?
-                }
-                result => result?,
+            let (at, rest) = (address + done as u64, &mut out[done..]);
+            let got = match file {
+                Ok(file) => file.read_at(rest, at)?,
+                Err(_) => os::read_process(self.tid, at, rest)?,
             };
             if got == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -48,25 +48,10 @@ impl Memory for ProcessMemory {
         }
         Ok(())
     }
-
-    fn read_ranges(&self, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<()> {
-        let mut rest = out;
-        for part in ranges.chunks(os::MOST_RANGES) {
-            let (place, behind) = rest.split_at_mut(part.iter().map(|range| range.1).sum());
-            if os::read_process_ranges(self.tid, part, place).ok() != Some(place.len()) {
-                // One of them is not there, or this way is forbidden: one by one, with the reason.
-                let mut place = place;
-                for &(address, bytes) in part {
-                    let (one, others) = place.split_at_mut(bytes);
-                    self.read(address, one)?;
-                    place = others;
-                }
-            }
-            rest = behind;
-        }
-        Ok(())
-    }
 }
+
+/// Larger files are no libc.
+const MOST_LIBC: u64 = 64 << 20;
 
 /// Device, number and time of a file: by these it is the same.
 type FileKey = (u64, u64, i64);
@@ -86,7 +71,10 @@ pub(crate) struct Collector {
 }
 
 pub(crate) fn text(pid: i32, file: &str) -> io::Result<String> {
-    fs::read(format!("/proc/{pid}/{file}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    // The kernel does not tell how long such a file is: with room from the start, one read gets most of them.
+    let mut bytes = Vec::with_capacity(8 << 10);
+    File::open(format!("/proc/{pid}/{file}"))?.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// The cheap part: memory figures and ancestry.
@@ -137,13 +125,9 @@ impl Collector {
 
     /// Minor version of a glibc by its file. To search it takes a while, in which the process goes on.
     pub(crate) fn libc_version(&mut self, path: &str) -> Option<u16> {
-        let mut file = File::open(path).ok()?;
-        let read = |file: &mut File| {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).ok().and_then(|_| heap::glibc::version(&bytes))
-        };
+        let file = File::open(path).ok()?;
         let key = file_key(&file)?;
-        *self.libcs.entry(key).or_insert_with(|| read(&mut file))
+        *self.libcs.entry(key).or_insert_with(|| libc_version(&file))
     }
 
     /// Whether a process runs a debugger or another tracer.
@@ -191,6 +175,17 @@ impl Collector {
     }
 }
 
+/// The banner lies near the end, among the constants: from there on in parts, which overlap by what it may have.
+fn libc_version(file: &File) -> Option<u16> {
+    const PART: u64 = 128 << 10;
+    let mut bytes = vec![0; PART as usize + heap::glibc::BANNER];
+    let parts = file.metadata().ok()?.len().min(MOST_LIBC).div_ceil(PART);
+    (0..parts).rev().find_map(|part| {
+        let got = file.read_at(&mut bytes, part * PART).ok()?;
+        heap::glibc::version(&bytes[..got])
+    })
+}
+
 /// What is not kept from anybody: status, times, command line.
 fn outline(tid: i32) -> io::Result<Snapshot> {
     let status = status(tid)?;
@@ -220,5 +215,27 @@ fn pagemap(tid: i32) -> impl FnMut(u64, &mut [u8]) -> io::Result<()> {
     move |offset, out| match &file {
         Ok(file) => file.read_exact_at(out, offset),
         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_read_the_same() {
+        let own = std::process::id() as i32;
+        let by_file = ProcessMemory::new(own);
+        let by_call = ProcessMemory { tid: own, file: OnceCell::from(Err(io::ErrorKind::PermissionDenied.into())) };
+        let written: Vec<u8> = (0..100_000u32).map(|at| (at * 7 % 251) as u8).collect();
+        for memory in [&by_file, &by_call] {
+            let mut read = vec![0; written.len()];
+            memory.read(written.as_ptr().addr() as u64, &mut read).unwrap();
+            assert!(read == written);
+            for address in [0, 8, u64::MAX - 4096, 1 << 63] {
+                assert!(memory.read(address, &mut [0; 8]).is_err(), "{address:#x}");
+            }
+        }
+        assert!(by_file.file.get().is_some_and(Result::is_ok));
     }
 }

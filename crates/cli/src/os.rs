@@ -273,20 +273,6 @@ pub(crate) fn read_process(pid: i32, address: u64, out: &mut [u8]) -> io::Result
     if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as usize) }
 }
 
-/// Most ranges that the kernel takes at once.
-pub(crate) const MOST_RANGES: usize = 1024;
-
-/// Copies several ranges of another process, one behind the other, into `out`; returns how many bytes came. `ranges` has
-/// at most [`MOST_RANGES`] entries, whose lengths sum to that of `out`.
-pub(crate) fn read_process_ranges(pid: i32, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<usize> {
-    let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
-    let range = |&(address, bytes): &(u64, usize)| libc::iovec { iov_base: address as *mut _, iov_len: bytes };
-    let remote: Vec<libc::iovec> = ranges.iter().map(range).collect();
-    // SAFETY: [valid-out-pointer] the local part is `out`; the remote parts are checked by the kernel.
-    let got = unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), remote.len() as libc::c_ulong, 0) };
-    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as usize) }
-}
-
 /// Asks the page table of the process behind an open `/proc/PID/pagemap` for its pages in a range: those with any of the
 /// categories `wanted`. Fills `out` with the start, the end and the categories of each stretch, and returns their number
 /// and the address up to which the kernel looked.

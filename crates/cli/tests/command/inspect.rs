@@ -1,7 +1,7 @@
 //! `brkmap inspect` on processes whose state is known.
 
 use super::targets::{Target, build, bytes, checked, program};
-use super::{brkmap, output, stderr};
+use super::{brkmap, compile, output, stderr};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -279,6 +279,40 @@ fn older_kernels_and_containers_have_other_ways() {
     let document = checked(serde_json::from_slice(&ran.stdout).unwrap());
     assert_eq!(document["glibc"]["total"]["live_bytes"], expected["glibc"]["total"]["live_bytes"]);
     assert_eq!(document["verdict"]["class"], "fragmented");
+}
+
+/// `process_vm_readv` would have the kernel copy all of it.
+#[test]
+fn what_is_shared_with_a_child_stays_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "
+        #include <signal.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <sys/prctl.h>
+        #include <unistd.h>
+        int main(void) {
+            for (int i = 0; i < 100000; i++) memset(malloc(400), 1, 400);
+            if (fork() == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                puts(\"ready\");
+                fflush(stdout);
+            }
+            pause();
+        }";
+    let target = Target::start(Command::new(compile(folder.path(), source, &[])));
+    // Anonymous memory, of which a part counts that is the smaller the more processes share it.
+    let share = || {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", target.pid())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap()
+    };
+    let before = share();
+    let document = target.inspect(&[]);
+    assert!(bytes(&document, "live") >= 38 << 20, "{document:#}");
+    let after = share();
+    assert!((19_000..24_000).contains(&before) && after < before + 1000, "{before} kB became {after} kB");
 }
 
 #[test]

@@ -181,23 +181,41 @@ impl Glibc {
     }
 }
 
+/// Bytes that the banner has, at most.
+pub(crate) const BANNER: usize = 256;
+
 /// Minor version by the banner that libc's file contains (`GNU C Library … release version 2.36.`).
 pub(crate) fn version(file: &[u8]) -> Option<u16> {
-    const BANNER: &[u8] = b"GNU C Library (";
+    const START: &[u8] = b"GNU C Library (";
     const VERSION: &[u8] = b"release version 2.";
     let mut rest = file;
     loop {
-        let at = rest.iter().position(|&byte| byte == BANNER[0])?;
-        rest = &rest[at..];
-        if rest.starts_with(BANNER) {
-            let line = &rest[..rest.len().min(256)];
-            let at = line.windows(VERSION.len()).position(|window| window == VERSION)?;
+        rest = &rest[find_bytes(rest, START)?..];
+        let line = &rest[..rest.len().min(BANNER)];
+        if let Some(at) = find_bytes(line, VERSION) {
             let digits = line[at + VERSION.len()..].iter().take_while(|byte| byte.is_ascii_digit());
             let add = |sum: u16, byte: &u8| sum.checked_mul(10)?.checked_add(u16::from(byte - b'0'));
             return digits.copied().try_fold(0, |sum, byte| add(sum, &byte));
         }
-        rest = &rest[1..];
+        rest = &rest[START.len()..];
     }
+}
+
+/// Where bytes first occur. Looks at one byte in as many as are sought, as a rule: libc has two million.
+fn find_bytes(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+    // How far from a byte to the end of what is sought; all of it where the byte is not in it.
+    let mut steps = [sought.len(); 256];
+    for (at, &byte) in sought.iter().enumerate().take(sought.len() - 1) {
+        steps[usize::from(byte)] = sought.len() - 1 - at;
+    }
+    let mut at = 0;
+    while let Some(place) = bytes.get(at..at + sought.len()) {
+        if place == sought {
+            return Some(at);
+        }
+        at += steps[usize::from(place[sought.len() - 1])];
+    }
+    None
 }
 
 /// Looks for glibc's malloc. `None` if there is none: no libc, or one that never served anything.

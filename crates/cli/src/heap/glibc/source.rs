@@ -6,7 +6,7 @@ use crate::proc::residency::{OS_PAGE, Residency};
 use crate::proc::smaps::Mapping;
 
 /// Bytes of the window, at most and at least.
-const WINDOW: u64 = 1 << 20;
+const WINDOW: u64 = 256 << 10;
 const LEAST_WINDOW: u64 = 4 << 10;
 /// The break moves by less than this while the process is being read.
 const MOST_GROWN: u64 = 1 << 30;
@@ -35,7 +35,6 @@ pub(super) struct Source<'a> {
     /// Bytes of the next window: twice the last ones while a walk goes on close behind it, few where it leaps over large chunks,
     /// whose contents nobody needs.
     reach: u64,
-    scratch: Vec<u8>,
     /// OS pages by their number modulo `slots`.
     kept: Vec<Kept>,
     slots: usize,
@@ -46,7 +45,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(memory: &'a dyn Memory, mappings: &'a [Mapping], residency: &'a Residency) -> Self {
-        let (window, scratch, kept, run) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (window, kept, run) = (Vec::new(), Vec::new(), Vec::new());
         let pages = residency.resident(0, u64::MAX) / OS_PAGE;
         let slots = pages.clamp(LEAST_KEPT, MOST_KEPT).next_power_of_two() as usize;
         let heap_end = mappings.iter().rfind(|mapping| mapping.name == "[heap]").map(|heap| heap.end);
@@ -58,7 +57,6 @@ impl<'a> Source<'a> {
             window_start: 0,
             window,
             reach: LEAST_WINDOW,
-            scratch,
             kept,
             slots,
             missed: 0,
@@ -104,47 +102,33 @@ impl<'a> Source<'a> {
     /// Copies a range; what has no contents reads as zeros, and so does what cannot be read.
     fn copy(&mut self, start: u64, end: u64, out: &mut Vec<u8>) {
         out.resize((end - start) as usize, 0);
-        let mut ranges: Vec<(u64, usize)> = Vec::new();
-        for stretch in self.residency.within(start, end) {
-            match ranges.last_mut() {
-                Some((at, bytes)) if *at + *bytes as u64 == stretch.start => {
-                    *bytes += (stretch.end - stretch.start) as usize;
-                }
-                _ => ranges.push((stretch.start, (stretch.end - stretch.start) as usize)),
-            }
-        }
         let at = |address: u64| (address - start) as usize;
         // What the kernel fills needs no zeros before: as a rule that is all of it.
         let mut filled = start;
-        for &(address, bytes) in &ranges {
-            out[at(filled)..at(address)].fill(0);
-            filled = address + bytes as u64;
+        let mut stretches = self.residency.within(start, end).peekable();
+        while let Some(mut stretch) = stretches.next() {
+            while let Some(next) = stretches.next_if(|next| next.start == stretch.end) {
+                stretch.end = next.end;
+            }
+            out[at(filled)..at(stretch.start)].fill(0);
+            filled = stretch.end;
+            if self.memory.read(stretch.start, &mut out[at(stretch.start)..at(stretch.end)]).is_err() {
+                self.copy_pages(stretch.start, &mut out[at(stretch.start)..at(stretch.end)]);
+            }
         }
         out[at(filled)..].fill(0);
-        if let [(address, bytes)] = ranges[..] {
-            let place = &mut out[at(address)..at(address) + bytes];
-            if self.memory.read(address, place).is_ok() {
-                return;
+    }
+
+    /// Something went away meanwhile. What is still there is read OS page by OS page.
+    fn copy_pages(&self, start: u64, out: &mut [u8]) {
+        let (mut address, mut rest) = (start, out);
+        while !rest.is_empty() {
+            let bytes = ((OS_PAGE - address % OS_PAGE) as usize).min(rest.len());
+            let (page, behind) = rest.split_at_mut(bytes);
+            if self.memory.read(address, page).is_err() {
+                page.fill(0);
             }
-        }
-        self.scratch.resize(ranges.iter().map(|range| range.1).sum(), 0);
-        if self.memory.read_ranges(&ranges, &mut self.scratch).is_ok() {
-            let mut from = 0;
-            for (address, bytes) in ranges {
-                out[at(address)..at(address) + bytes].copy_from_slice(&self.scratch[from..from + bytes]);
-                from += bytes;
-            }
-            return;
-        }
-        // Something went away meanwhile. What is still there is read piece by piece.
-        for (address, bytes) in ranges {
-            for page in (address..address + bytes as u64).step_by(OS_PAGE as usize) {
-                let end = (page + OS_PAGE).min(address + bytes as u64);
-                let place = &mut out[at(page)..at(end)];
-                if self.memory.read(page, place).is_err() {
-                    place.fill(0);
-                }
-            }
+            (address, rest) = (address + bytes as u64, behind);
         }
     }
 

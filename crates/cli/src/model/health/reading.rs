@@ -7,15 +7,21 @@ pub(super) fn judge(facts: &Facts) -> Vec<Check> {
 }
 
 fn children(facts: &Facts) -> Check {
-    match (facts.refusal(Test::ReadChild), facts.refusal(Test::ReadChildFile)) {
-        (None, _) => Check::ok("read children", "process_vm_readv works"),
-        (Some(why), None) => Check::limited(
+    match (facts.refusal(Test::ReadChildFile), facts.refusal(Test::ReadChild)) {
+        (None, None) => Check::ok("read children", "/proc/PID/mem and process_vm_readv work"),
+        (None, Some(why)) => Check::limited(
             "read children",
             format!("process_vm_readv: {why}; /proc/PID/mem works"),
-            "inspect, run: more calls for the same reading, so large heaps take longer",
+            "syscalls: no stacks of calls at which a program is stopped",
             "docker: --cap-add=SYS_PTRACE, or a seccomp profile that allows process_vm_readv",
         ),
-        (Some(why), Some(_)) => Check::no(
+        (Some(why), None) => Check::limited(
+            "read children",
+            format!("/proc/PID/mem: {why}; process_vm_readv works"),
+            "a look at a program that has forked copies the memory that it shares with its children",
+            "docker: --cap-add=SYS_PTRACE; else run brkmap as root",
+        ),
+        (Some(_), Some(why)) => Check::no(
             "read children",
             format!("process_vm_readv: {why}; /proc/PID/mem neither"),
             "run: no rows inside malloc; inspect, maps: nothing",
@@ -132,7 +138,9 @@ mod tests {
 
     #[test]
     fn the_second_way_of_reading_counts() {
-        assert_eq!(found(&without(&[Test::ReadChild], None), "read children").state, State::Limited);
+        for one in [Test::ReadChild, Test::ReadChildFile] {
+            assert_eq!(found(&without(&[one], None), "read children").state, State::Limited);
+        }
         let neither = without(&[Test::ReadChild, Test::ReadChildFile], None);
         assert_eq!(found(&neither, "read children").state, State::No);
     }

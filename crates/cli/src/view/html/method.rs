@@ -17,7 +17,7 @@ pub(super) const OF_INSPECT: [Way; 9] = [
     (
         "live blocks, free blocks",
         "measured",
-        "malloc's own structures, read by process_vm_readv while the process ran on; each place is checked, and read again if it makes no sense.",
+        "malloc's own structures, read through /proc/PID/mem while the process ran on; each place is checked, and read again if it makes no sense.",
     ),
     (
         "returnable",
