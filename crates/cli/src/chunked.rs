@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Bytes of a piece.
-const PIECE: u64 = 64 << 10;
+const PIECE: u64 = 16 << 10;
 
 /// See the module.
 pub(crate) struct Chunked<'a> {

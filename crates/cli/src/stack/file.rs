@@ -4,17 +4,18 @@ use super::lines::Lines;
 use super::symbols::Symbols;
 use super::{Frame, Named, plumbing};
 use crate::chunked::Chunked;
-use object::read::elf::{ElfFile64, ProgramHeader};
-use object::{Endianness, Object, ObjectSection, ReadCache};
+use object::elf::FileHeader64;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader, SectionTable};
+use object::{Endianness, ReadCache, ReadRef};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Sections that are larger are not read.
-const LARGEST: u64 = 256 << 20;
+pub(super) const LARGEST: u64 = 256 << 20;
 /// Where debug files of stripped programs lie, by build id.
 const DEBUG_FOLDER: &str = "/usr/lib/debug/.build-id";
 
@@ -136,22 +137,28 @@ impl One {
             lines: OnceCell::new(),
             file,
         };
-        let cache = ReadCache::new(Chunked::new(&one.file));
-        let Ok(elf) = Elf::parse(&cache) else { return one };
+        one.read_headers();
+        one
+    }
+
+    fn read_headers(&mut self) {
+        let cache = ReadCache::new(Chunked::new(&self.file));
+        let Some(elf) = Headers::of(&cache) else { return };
+        let endian = elf.endian;
+        let section = |name: &str| elf.sections.section_by_name(endian, name.as_bytes()).map(|(_, section)| section);
         let range = |name: &str| {
-            let section = elf.section_by_name(name)?;
-            Some(section.address()..section.address().saturating_add(section.size()))
+            let section = section(name)?;
+            Some(section.sh_addr(endian)..section.sh_addr(endian).saturating_add(section.sh_size(endian)))
         };
         let bytes = |name: &str| {
-            let section = elf.section_by_name(name).filter(|section| section.size() <= LARGEST)?;
-            let range = section.address()..section.address().saturating_add(section.size());
-            section.data().ok().filter(|data| !data.is_empty()).map(|data| (range, Arc::from(data)))
+            let (offset, size) = section(name)?.file_range(endian).filter(|range| range.1 <= LARGEST)?;
+            range(name).zip(read_part(&self.file, offset, size))
         };
         let (eh_frame, eh_frame_hdr) = (bytes(".eh_frame"), bytes(".eh_frame_hdr"));
-        one.sections = UnwindSections { eh_frame, eh_frame_hdr, text: range(".text"), got: range(".got") };
-        let endian = elf.endian();
-        let loaded = elf.elf_program_headers().iter().filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
-        one.segments = loaded
+        let sections = UnwindSections { eh_frame, eh_frame_hdr, text: range(".text"), got: range(".got") };
+        let headers = elf.header.program_headers(endian, &cache).unwrap_or_default();
+        let loaded = headers.iter().filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
+        let segments = loaded
             .map(|header| Segment {
                 offset: header.p_offset(endian),
                 size: header.p_filesz(endian),
@@ -159,24 +166,57 @@ impl One {
                 is_code: header.p_flags(endian) & object::elf::PF_X != 0,
             })
             .collect();
-        one.debug = elf.build_id().ok().flatten().filter(|id| id.len() > 2).map(|id| {
+        let debug = elf.build_id(&cache).filter(|id| id.len() > 2).map(|id| {
             let text: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
             Path::new(DEBUG_FOLDER).join(&text[..2]).join(format!("{}.debug", &text[2..]))
         });
-        one
+        (self.sections, self.segments, self.debug) = (sections, segments, debug);
     }
 
     fn read_symbols(&self) -> Symbols {
         let cache = ReadCache::new(Chunked::new(&self.file));
-        let Ok(elf) = Elf::parse(&cache) else { return Symbols::default() };
+        let Some(elf) = Headers::of(&cache) else { return Symbols::default() };
         // The debug file of a stripped program has the functions that the program itself names no more.
-        let debug = self.debug.as_ref().filter(|_| elf.section_by_name(".symtab").is_none());
+        let debug = self.debug.as_ref().filter(|_| elf.sections.section_by_name(elf.endian, b".symtab").is_none());
         if let Some(file) = debug.and_then(|path| File::open(path).ok()) {
             let cache = ReadCache::new(Chunked::new(&file));
-            if let Ok(elf) = Elf::parse(&cache) {
-                return Symbols::read(&elf);
+            if let Some(elf) = Headers::of(&cache) {
+                return Symbols::read(&elf.sections, elf.endian, &cache);
             }
         }
-        Symbols::read(&elf)
+        Symbols::read(&elf.sections, elf.endian, &cache)
     }
+}
+
+/// The headers of a file. What `object` calls a file would have the tables of symbols read as well.
+struct Headers<'data, R: ReadRef<'data>> {
+    header: &'data FileHeader64<Endianness>,
+    endian: Endianness,
+    sections: SectionTable<'data, FileHeader64<Endianness>, R>,
+}
+
+impl<'data, R: ReadRef<'data>> Headers<'data, R> {
+    fn of(data: R) -> Option<Self> {
+        let header = FileHeader64::<Endianness>::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        Some(Headers { header, endian, sections: header.sections(endian, data).ok()? })
+    }
+
+    fn build_id(&self, data: R) -> Option<&'data [u8]> {
+        let notes = self.sections.iter().filter_map(|section| section.notes(self.endian, data).ok().flatten());
+        notes.filter_map(|mut notes| notes.next().ok().flatten()).find_map(|note| {
+            let is_id =
+                note.name() == object::elf::ELF_NOTE_GNU && note.n_type(self.endian) == object::elf::NT_GNU_BUILD_ID;
+            is_id.then(|| note.desc())
+        })
+    }
+}
+
+/// A part of a file, read to where it stays.
+fn read_part(file: &File, offset: u64, bytes: u64) -> Option<Arc<[u8]>> {
+    // Nothing is set aside for what a damaged file only claims to have.
+    let is_there = bytes > 0 && offset.checked_add(bytes)? <= file.metadata().ok()?.len();
+    let mut part: Arc<[u8]> = std::iter::repeat_n(0, usize::try_from(bytes).ok().filter(|_| is_there)?).collect();
+    file.read_exact_at(Arc::get_mut(&mut part)?, offset).ok()?;
+    Some(part)
 }

@@ -10,11 +10,14 @@ mod file;
 mod lines;
 mod modules;
 mod plumbing;
+mod repeats;
 mod symbols;
 
 pub(crate) use file::Files;
 pub(crate) use modules::Modules;
+use repeats::{Repeat, Repeats};
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -28,14 +31,15 @@ const NAMELESS: usize = 4;
 
 /// A stopped thread's registers that unwinding needs, and the top of its stack.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sample {
+pub(crate) struct Sample<'a> {
     pub(crate) instruction: u64,
     pub(crate) stack: u64,
     pub(crate) frame: u64,
-    pub(crate) bytes: Vec<u8>,
+    /// Where the kernel wrote them, or a copy.
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
-impl Sample {
+impl Sample<'_> {
     fn word(&self, address: u64) -> Result<u64, ()> {
         let at = address.checked_sub(self.stack).and_then(|at| usize::try_from(at).ok()).ok_or(())?;
         let bytes = self.bytes.get(at..at.checked_add(8).ok_or(())?).ok_or(())?;
@@ -123,17 +127,30 @@ pub(crate) struct Stacks {
     site_numbers: HashMap<(String, String), u32>,
     addresses: Vec<u64>,
     unwinder_cache: modules::Cache,
+    repeats: Repeats,
 }
 
 impl Stacks {
     /// Unwinds a sample; returns the number of its stack.
     pub(crate) fn unwind(&mut self, modules: &Modules, sample: &Sample) -> Option<u32> {
+        if let Some(stack) = self.repeats.find(modules, sample) {
+            return Some(stack);
+        }
         let mut addresses = std::mem::take(&mut self.addresses);
-        addresses.clear();
-        modules.unwind(sample, &mut self.unwinder_cache, DEPTH, &mut addresses);
+        let words = modules.unwind(sample, &mut self.unwinder_cache, DEPTH, &mut addresses);
+        let stack = self.enter(modules, &addresses);
+        if let Some(stack) = stack {
+            let known = Repeat::of(modules, sample, &mut self.unwinder_cache, (&addresses, words), stack);
+            self.repeats.add(modules, sample, known);
+        }
+        self.addresses = addresses;
+        stack
+    }
+
+    /// The number of the stack with these frames.
+    fn enter(&mut self, modules: &Modules, addresses: &[u64]) -> Option<u32> {
         let mut frames: Vec<u32> = addresses.iter().map(|&address| self.frame(modules.frame(address))).collect();
         frames.dedup_by(|after, before| after == before && self.frames[*after as usize].file.is_none());
-        self.addresses = addresses;
         if frames.is_empty() {
             return None;
         }
@@ -238,7 +255,7 @@ mod tests {
 
     #[test]
     fn words_outside_of_the_copied_stack_are_none() {
-        let sample = Sample { stack: 0x1000, bytes: vec![1, 0, 0, 0, 0, 0, 0, 0, 2], ..Sample::default() };
+        let sample = Sample { stack: 0x1000, bytes: vec![1, 0, 0, 0, 0, 0, 0, 0, 2].into(), ..Sample::default() };
         assert_eq!((sample.word(0x1000), sample.word(0x1001), sample.word(0xfff)), (Ok(1), Ok(2 << 56), Err(())));
         assert_eq!((sample.word(0x1002), sample.word(u64::MAX)), (Err(()), Err(())));
     }

@@ -1,6 +1,7 @@
 //! Which file lies where in one address space, and stacks unwound by what the files say.
 
 use super::file::Files;
+use super::repeats::Word;
 use super::{Frame, Sample};
 use crate::proc::smaps::Mapping;
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
@@ -8,6 +9,7 @@ use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rules that were looked up, shared by all address spaces.
 pub(super) struct Cache(CacheX86_64);
@@ -32,7 +34,12 @@ pub(crate) struct Modules {
     unwinder: UnwinderX86_64<Arc<[u8]>>,
     /// Code, by its start.
     placed: BTreeMap<u64, Placed>,
+    /// Another number whenever something changes; copies have the same.
+    state: u64,
 }
+
+/// The last number that a state of modules got.
+static STATES: AtomicU64 = AtomicU64::new(0);
 
 impl Modules {
     /// All code of a process as it is mapped now.
@@ -61,6 +68,7 @@ impl Modules {
     }
 
     fn place(&mut self, files: &Files, file: u32, start: u64, length: u64, offset: u64) {
+        self.state = STATES.fetch_add(1, Ordering::Relaxed) + 1;
         let end = start.saturating_add(length);
         let covered: Vec<u64> =
             self.placed.range(..end).filter(|(_, old)| old.end > start).map(|(&at, _)| at).collect();
@@ -87,10 +95,40 @@ impl Modules {
         self.unwinder.add_module(Module::new(String::new(), start..end, bias, info));
     }
 
-    /// Appends the addresses of a stack, for callers one byte before where they go on, the innermost first.
-    pub(super) fn unwind(&self, sample: &Sample, cache: &mut Cache, depth: usize, addresses: &mut Vec<u64>) {
+    /// Tells states apart: where it is the same, a stack with the same words has the same frames.
+    pub(super) fn state(&self) -> u64 {
+        self.state
+    }
+
+    /// The addresses of a stack, for callers one byte before where they go on, the innermost first. Returns the words that
+    /// were read.
+    pub(super) fn unwind(
+        &self,
+        sample: &Sample,
+        cache: &mut Cache,
+        depth: usize,
+        addresses: &mut Vec<u64>,
+    ) -> Vec<Word> {
+        self.unwind_by(sample, cache, depth, addresses, |_, word| word)
+    }
+
+    /// The same, as if there were other words: `change` is given the address and the word of each.
+    pub(super) fn unwind_by(
+        &self,
+        sample: &Sample,
+        cache: &mut Cache,
+        depth: usize,
+        addresses: &mut Vec<u64>,
+        mut change: impl FnMut(u64, Result<u64, ()>) -> Result<u64, ()>,
+    ) -> Vec<Word> {
+        addresses.clear();
+        let mut words = Vec::new();
         let registers = UnwindRegsX86_64::new(sample.instruction, sample.stack, sample.frame);
-        let mut read = |address| sample.word(address);
+        let mut read = |address| {
+            let word = change(address, sample.word(address));
+            words.push((address, word));
+            word
+        };
         let mut frames = self.unwinder.iter_frames(sample.instruction, registers, &mut cache.0, &mut read);
         while let Ok(Some(frame)) = frames.next() {
             let address = match frame {
@@ -102,6 +140,7 @@ impl Modules {
                 break;
             }
         }
+        words
     }
 
     /// The place of an address.
@@ -143,13 +182,13 @@ mod tests {
         for offset in [0, 0x2000, 0x5000] {
             modules.place(&files, file, (1 << 40) + offset, 0x2000, offset);
         }
-        let words = (0..64u64).flat_map(|word| ((1 << 40) + word * 0x111).to_le_bytes()).collect();
+        let words: Vec<u8> = (0..64u64).flat_map(|word| ((1 << 40) + word * 0x111).to_le_bytes()).collect();
         let (mut cache, mut addresses) = (Cache::default(), Vec::new());
         for instruction in (0..20).map(|step| (1 << 40) + step * 0x777) {
-            let sample = Sample { instruction, stack: 0x7000, frame: 0x7010, bytes: Clone::clone(&words) };
+            let sample = Sample { instruction, stack: 0x7000, frame: 0x7010, bytes: words[..].into() };
             modules.unwind(&sample, &mut cache, 16, &mut addresses);
         }
-        let frame = modules.frame(addresses[0]);
+        let frame = modules.frame(1 << 40);
         let _ = files.line(frame);
         Some(files.name(frame).file)
     }

@@ -1,45 +1,79 @@
 //! Names of functions from a file's symbol tables.
 
-use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSymbol, ReadRef, SymbolKind};
+use super::file::LARGEST;
+use object::elf::{self, FileHeader64};
+use object::read::elf::{SectionHeader, SectionTable, Sym};
+use object::{Endianness, ReadRef};
 
-/// Functions of a file by address; `end` is 0 where the table does not tell the size.
+/// Functions of a file by address.
 #[derive(Debug, Default)]
-pub(super) struct Symbols(Vec<Symbol>);
+pub(super) struct Symbols {
+    all: Vec<Symbol>,
+    /// Names, each ended by a zero: the tables of strings as they are in the file.
+    names: Vec<u8>,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Symbol {
     start: u64,
+    /// `start` where the table does not tell the size.
     end: u64,
-    name: Box<str>,
+    /// Where in `names` its name begins.
+    name: usize,
 }
 
 impl Symbols {
     /// Reads both tables: stripped files still have what they offer to others.
-    pub(super) fn read<'data, R: ReadRef<'data>>(file: &ElfFile64<'data, Endianness, R>) -> Symbols {
-        let mut all: Vec<Symbol> = file
-            .symbols()
-            .chain(file.dynamic_symbols())
-            .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition())
-            .filter_map(|symbol| {
-                let name = symbol.name().ok().filter(|name| !name.is_empty())?;
-                let start = symbol.address();
-                Some(Symbol { start, end: start.saturating_add(symbol.size()), name: name.into() })
-            })
-            .collect();
-        // Of several names for one address the plainest is last to be dropped: `malloc` before `__libc_malloc`.
-        let plainness = |name: &str| (name.starts_with('_'), name.contains('@'), name.len());
-        all.sort_by_cached_key(|symbol| (symbol.start, plainness(&symbol.name)));
+    pub(super) fn read<'data, R: ReadRef<'data>>(
+        sections: &SectionTable<'data, FileHeader64<Endianness>, R>,
+        endian: Endianness,
+        data: R,
+    ) -> Symbols {
+        let mut symbols = Symbols::default();
+        for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+            let Ok(table) = sections.symbols(endian, data, kind) else { continue };
+            let strings = sections.section(table.string_section()).ok();
+            let strings = strings.filter(|section| section.sh_size(endian) <= LARGEST);
+            let Some(strings) = strings.and_then(|section| section.data(endian, data).ok()) else { continue };
+            let first = symbols.names.len();
+            symbols.names.extend_from_slice(strings);
+            // The last string may not be ended.
+            symbols.names.push(0);
+            let functions = table.iter().filter(|symbol| symbol.st_type() == elf::STT_FUNC);
+            symbols.all.extend(functions.filter(|symbol| symbol.is_definition(endian)).filter_map(|symbol| {
+                let name = symbol.st_name(endian) as usize;
+                strings.get(name).filter(|&&byte| byte != 0)?;
+                let start = symbol.st_value(endian);
+                Some(Symbol { start, end: start.saturating_add(symbol.st_size(endian)), name: first + name })
+            }));
+        }
+        symbols.sort();
+        symbols
+    }
+
+    /// By address. Of several names for one address the plainest stays: `malloc` before `__libc_malloc`.
+    fn sort(&mut self) {
+        let mut all = std::mem::take(&mut self.all);
+        let plainness = |symbol: &Symbol| {
+            let name = self.name(symbol);
+            (name.starts_with(b"_"), name.contains(&b'@'), name.len())
+        };
+        all.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| plainness(a).cmp(&plainness(b))));
         all.dedup_by_key(|symbol| symbol.start);
-        Symbols(all)
+        self.all = all;
+    }
+
+    fn name(&self, symbol: &Symbol) -> &[u8] {
+        let rest = &self.names[symbol.name..];
+        &rest[..rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len())]
     }
 
     /// The function that an address lies in. Between the functions of a stripped file lie others without names, so only
     /// a symbol of known size counts.
     pub(super) fn find(&self, address: u64) -> Option<&str> {
-        let behind = self.0.partition_point(|symbol| symbol.start <= address);
-        let symbol = self.0.get(behind.checked_sub(1)?)?;
-        (address < symbol.end).then_some(&*symbol.name)
+        let behind = self.all.partition_point(|symbol| symbol.start <= address);
+        let symbol = self.all.get(behind.checked_sub(1)?).filter(|symbol| address < symbol.end)?;
+        std::str::from_utf8(self.name(symbol)).ok()
     }
 }
 
@@ -49,8 +83,10 @@ mod tests {
 
     #[test]
     fn addresses_outside_of_functions_have_no_name() {
-        let symbol = |start, end, name: &str| Symbol { start, end, name: name.into() };
-        let symbols = Symbols(vec![symbol(10, 20, "a"), symbol(20, 20, "nothing"), symbol(40, 50, "b")]);
+        let symbol = |start, end, name| Symbol { start, end, name };
+        let all = vec![symbol(40, 50, 13), symbol(20, 20, 5), symbol(10, 20, 2), symbol(10, 20, 0)];
+        let mut symbols = Symbols { all, names: b"_\0a\0\0nothing\0b\0".to_vec() };
+        symbols.sort();
         let names: Vec<_> = [9, 10, 19, 20, 30, 49, 50].map(|at| symbols.find(at)).to_vec();
         assert_eq!(names, [None, Some("a"), Some("a"), None, None, Some("b"), None]);
         assert_eq!(Symbols::default().find(5), None);

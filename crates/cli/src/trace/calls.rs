@@ -104,7 +104,7 @@ pub(crate) struct Recorder {
     /// Processes that run a program of their own: the news of their birth may be late.
     has_exec: HashSet<i32>,
     pending: HashMap<i32, Pending>,
-    sample: Sample,
+    sample: Sample<'static>,
     recorded: Recorded,
     os_page: u64,
 }
@@ -241,26 +241,34 @@ impl Recorder {
     fn copy_stack(&mut self, tid: i32, registers: &Registers) -> bool {
         let sample = &mut self.sample;
         (sample.instruction, sample.stack, sample.frame) = (registers.instruction, registers.stack, registers.frame);
-        sample.bytes.resize(COPIED, 0);
-        let got = os::read_process(tid, registers.stack, &mut sample.bytes).unwrap_or(0);
-        sample.bytes.truncate(got);
+        let bytes = sample.bytes.to_mut();
+        bytes.resize(COPIED, 0);
+        let got = os::read_process(tid, registers.stack, bytes).unwrap_or(0);
+        bytes.truncate(got);
         got > 0
     }
 
     /// Adds a call up.
     pub(super) fn account(&mut self, raw: Raw) {
+        let sample = std::mem::take(&mut self.sample);
+        self.account_at(raw, &sample);
+        self.sample = sample;
+    }
+
+    /// The same; the call was made there.
+    fn account_at(&mut self, raw: Raw, sample: &Sample) {
         let Some(memory) = self.memories.get(&raw.pid).map(Rc::clone) else { return };
         let mut memory = memory.borrow_mut();
         let Raw { pid, tid, kind, at, took, arguments, result, .. } = raw;
         let stacks = &mut self.recorded.stacks;
-        let is_unknown = !memory.modules.knows(self.sample.instruction) && memory.maps_read.elapsed() > MAPS_PAUSE;
+        let is_unknown = !memory.modules.knows(sample.instruction) && memory.maps_read.elapsed() > MAPS_PAUSE;
         if raw.has_sample && (is_unknown || memory.has_new_code) {
             let mappings = smaps::parse(&collect::text(pid, "maps").unwrap_or_default());
             memory.modules = Modules::of(pid, &mappings, &mut stacks.files);
             memory.maps_read = Instant::now();
             memory.has_new_code = false;
         }
-        let stack = if raw.has_sample { stacks.unwind(&memory.modules, &self.sample) } else { None };
+        let stack = if raw.has_sample { stacks.unwind(&memory.modules, sample) } else { None };
         let entry = stack.and_then(|stack| stacks.entry(stack));
         let answer = Answer::of(kind, &arguments, result);
         let is_glibc = |memory: &Memory, stacks: &Stacks| memory.modules.is_on_glibc(&stacks.files);
@@ -334,13 +342,12 @@ impl Recorder {
             && arguments[1] > memory.threshold.bytes
             && is_chunk(&head, arguments[1]);
         drop(memory);
-        let sample = &mut self.sample;
-        (sample.instruction, sample.stack, sample.frame) = (instruction, top, frame);
-        sample.bytes.clear();
-        sample.bytes.extend_from_slice(stack);
+        // Of a stack in the ring the unwinder reads a few words: to copy it would take longer than all the rest.
+        let sample = Sample { instruction, stack: top, frame, bytes: stack.into() };
         let has_sample = self.options.stacks && !stack.is_empty();
         let (took, rss) = (Some(Duration::from_nanos(end.saturating_sub(begin))), (before, Some(after)));
-        self.account(Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late: false, has_sample });
+        let raw = Raw { pid, tid, kind, at, took, arguments, result, rss, is_chunk, is_late: false, has_sample };
+        self.account_at(raw, &sample);
     }
 
     /// The programs in the kernel told of the calls.

@@ -15,7 +15,7 @@ pub(in super::super) struct CallRecord {
     /// Nanoseconds on CLOCK_MONOTONIC.
     pub(in super::super) time: u64,
     pub(in super::super) registers: Registers,
-    pub(in super::super) sample: Sample,
+    pub(in super::super) sample: Sample<'static>,
 }
 
 #[derive(Debug)]
@@ -130,7 +130,13 @@ fn call(mut reader: Reader) -> Option<CallRecord> {
     let registers =
         Registers { call: number, arguments: [di, si, dx, r10, r8, r9], result, instruction: ip, stack: sp, frame: bp };
     let bytes = stack.get(..filled).unwrap_or(stack).to_vec();
-    Some(CallRecord { pid, tid, time, registers, sample: Sample { instruction: ip, stack: sp, frame: bp, bytes } })
+    Some(CallRecord {
+        pid,
+        tid,
+        time,
+        registers,
+        sample: Sample { instruction: ip, stack: sp, frame: bp, bytes: bytes.into() },
+    })
 }
 
 #[cfg(test)]
@@ -155,7 +161,7 @@ mod tests {
         assert_eq!((call.registers.call, call.registers.result), (11, 0));
         assert_eq!(call.registers.arguments, [1, 2, 3, 4, 5, 6]);
         assert_eq!((call.sample.frame, call.sample.stack, call.sample.instruction), (60, 70, 80));
-        assert_eq!(call.sample.bytes, 111u64.to_le_bytes());
+        assert_eq!(*call.sample.bytes, 111u64.to_le_bytes());
     }
 
     #[test]
