@@ -15,8 +15,9 @@ use program::{Maps, Writer, record, registers};
 use std::fs;
 use std::os::fd::OwnedFd;
 
-/// Room for what was not read yet: some 250 calls.
-const ROOM: usize = 4 << 20;
+/// Room for what was not read yet: some 60 calls with deep stacks, or more on machines where more threads run at once. The
+/// kernel clears all of it at the start.
+const LEAST_ROOM: usize = 1 << 20;
 /// Processes, and threads within a call, at once.
 const MOST: u32 = 32 << 10;
 /// The counters of so many processors are added up at each call.
@@ -55,6 +56,11 @@ fn processors(text: &str) -> Option<i32> {
     text.trim().rsplit([',', '-']).next()?.parse::<i32>().ok().map(|last| last + 1)
 }
 
+/// Room in which every processor may leave a call when half of it is full, which stops its thread, and another one after it.
+fn room(processors: i32) -> usize {
+    (processors as usize * 4 * record::BYTES as usize).next_power_of_two().max(LEAST_ROOM)
+}
+
 /// The namespaces in which the programs' numbers and times are ours too, by what the kernel calls the first of each.
 const NAMESPACES: [(&str, &str); 2] = [("pid", "pid:[4026531836]"), ("time", "time:[4026531834]")];
 
@@ -71,18 +77,19 @@ impl Watch {
             return Err("the kernel's numbers of processes, or its time, are others than in this container".to_owned());
         }
         // First what fails at once for those who may not.
-        let ring_map = Map::new(kind::RING, 0, ROOM as u32, 0).map_err(refused)?;
-        let places = with_types(TYPES, types::places).ok().flatten();
-        let places = places.ok_or_else(|| format!("{TYPES} is missing or describes another kernel"))?;
         let possible = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
         let processors = processors(&possible).filter(|count| (1..=MOST_PROCESSORS).contains(count));
         let processors = processors.ok_or_else(|| format!("too many processors: {}", possible.trim()))?;
+        let room = room(processors);
+        let ring_map = Map::new(kind::RING, 0, room as u32, 0).map_err(refused)?;
+        let places = with_types(TYPES, types::places).ok().flatten();
+        let places = places.ok_or_else(|| format!("{TYPES} is missing or describes another kernel"))?;
         const NO_PREALLOCATION: u32 = 1;
         let processes = Map::new(kind::HASH, 8, MOST, NO_PREALLOCATION).map_err(refused)?;
         let open = Map::new(kind::HASH, program::OPEN as u32, MOST, NO_PREALLOCATION).map_err(refused)?;
         let lost = Map::new(kind::ARRAY, 8, 1, 0).map_err(refused)?;
         let each = Map::new(kind::ARRAY_OF_PROCESSORS, 8, 1, 0).map_err(refused)?;
-        let ring = Ring::new(&ring_map, ROOM).map_err(refused)?;
+        let ring = Ring::new(&ring_map, room).map_err(refused)?;
         let maps = Maps {
             processes: processes.descriptor(),
             open: open.descriptor(),
@@ -90,7 +97,7 @@ impl Watch {
             lost: lost.descriptor(),
             each: each.descriptor(),
         };
-        let writer = Writer { places, maps, processors, room: ROOM as i32 };
+        let writer = Writer { places, maps, processors, room: room as i32 };
         let too_long = || "a program became too long".to_owned();
         let enter = attach("sys_enter", &writer.enter().ok_or_else(too_long)?)?;
         let exit = attach("sys_exit", &writer.exit().ok_or_else(too_long)?)?;
@@ -167,6 +174,15 @@ mod tests {
     fn possible_processors_are_counted() {
         assert_eq!((processors("0-3\n"), processors("0"), processors("0-1,4-7")), (Some(4), Some(1), Some(8)));
         assert_eq!(processors(""), None);
+    }
+
+    #[test]
+    fn half_of_the_room_holds_a_call_of_every_processor() {
+        for processors in 1..=MOST_PROCESSORS {
+            let room = room(processors);
+            assert!(room.is_power_of_two() && room / 2 >= processors as usize * record::BYTES as usize);
+        }
+        assert_eq!(room(2), LEAST_ROOM);
     }
 
     #[test]
