@@ -161,9 +161,10 @@ fn residency(pid: i32, mappings: &[Mapping]) -> io::Result<Residency> {
     let file = File::open(format!("/proc/{pid}/pagemap"))?;
     let mut residency = Residency::default();
     let mut is_old = false;
+    let mut found = vec![[0; 3]; 1024];
     for mapping in mappings.iter().filter(|mapping| is_of_interest(mapping)) {
         if !is_old {
-            match scan(&file, mapping, &mut residency) {
+            match scan(&file, mapping, &mut found, &mut residency) {
                 Ok(()) => continue,
                 // Kernels before 6.7 do not know the call.
                 Err(_) => is_old = true,
@@ -174,12 +175,11 @@ fn residency(pid: i32, mappings: &[Mapping]) -> io::Result<Residency> {
     Ok(residency)
 }
 
-fn scan(file: &File, mapping: &Mapping, residency: &mut Residency) -> io::Result<()> {
+fn scan(file: &File, mapping: &Mapping, found: &mut [[u64; 3]], residency: &mut Residency) -> io::Result<()> {
     let wanted = category::PRESENT | category::SWAPPED;
-    let mut found = vec![[0; 3]; 4096];
     let mut at = mapping.start;
     while at < mapping.end {
-        let (count, end) = os::scan_pagemap(file, (at, mapping.end), wanted, &mut found)?;
+        let (count, end) = os::scan_pagemap(file, (at, mapping.end), wanted, found)?;
         let known = category::PRESENT | category::SWAPPED | category::ZERO | category::HUGE;
         for &[start, end, categories] in &found[..count.min(found.len())] {
             residency.push(Stretch { start, end, categories: categories & known });

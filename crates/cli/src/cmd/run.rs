@@ -139,10 +139,12 @@ pub(super) fn no_trace(command: &[OsString], is_unwanted: bool) -> Option<String
 
 /// Why the program of this name may not be traced.
 pub(super) fn untraceable(name: &OsStr) -> Option<String> {
-    let path = find(name)?;
+    // Root's programs have the rights of root.
+    let path = find(name).filter(|_| crate::os::effective_user() != 0)?;
     let facts = crate::elf::inspect(File::open(&path).ok()?).ok()?;
-    let would_break = facts.is_privileged && crate::os::effective_user() != 0;
-    would_break.then(|| format!("{} changes user or has capabilities, and would lose them if traced", path.display()))
+    facts
+        .is_privileged
+        .then(|| format!("{} changes user or has capabilities, and would lose them if traced", path.display()))
 }
 
 /// The file that a command name stands for.

@@ -84,9 +84,13 @@ impl Tracks {
             best = best.max(Some((news, rss, pid, track.program, is_traced && pid == main)));
         }
         let Some((news, rss, pid, program, has_end)) = best else { return };
+        let elapsed = self.begin.elapsed();
+        if !self.looker.is_free() || !self.budget.allows(rss, elapsed, news, has_end) {
+            return;
+        }
         // On a busy machine looks shall not take a larger part of a program than elsewhere.
-        let had = self.begin.elapsed().saturating_sub(collect::waited_for_processor(pid));
-        if self.looker.is_free() && self.budget.allows(rss, had, news, has_end) {
+        let had = elapsed.saturating_sub(collect::waited_for_processor(pid));
+        if self.budget.allows(rss, had, news, has_end) {
             self.looker.ask(pid, program);
         }
     }
