@@ -2,7 +2,7 @@
 //!
 //! A look while RSS still rises will soon be out of date, so it waits for a large step; one at a level on which RSS has come
 //! to rest catches a small step too. All looks together, the one at the end included, may take a processor for 2 % of the time
-//! that the command has run. Only a large step at rest may take 20 ms more, for programs that end soon; twice that where
+//! that the command has run. Only a large step at rest may take 10 ms more, for programs that end soon; twice that where
 //! nobody will see the end. Looks are taken beside the program, which is not stopped for them.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Part of the command's time that looks may take.
 const SHARE: u32 = 50;
 /// Time that looks at large news may take beside their part.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(10);
 /// What a look takes before anything is known: a heap of small blocks has 0.6 ms of them in a MiB, one of large blocks 0.1.
 const FIRST_GUESS: Duration = Duration::from_micros(200);
 /// What every look takes, at first.

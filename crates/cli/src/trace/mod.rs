@@ -43,8 +43,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// So long after the command's end the user is told what brkmap waits for.
 const STRAGGLERS: Duration = Duration::from_secs(1);
-/// Longest time between two samples of how large the living are, which cost a system call each.
+/// Longest time between two samples of how large the living are, which cost a system call each and a change of the processor.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
+/// The same of a command that has run for [`SETTLED`]: a column of its timeline is as wide.
+const LATER_SAMPLE_PAUSE: Duration = Duration::from_millis(20);
+const SETTLED: Duration = Duration::from_millis(800);
 
 /// How much of the process tree was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,12 +94,14 @@ struct Rounds {
     next_sample: Instant,
     /// The user knows what brkmap waits for.
     is_told: bool,
+    begin: Instant,
 }
 
 impl Rounds {
     fn new() -> Rounds {
-        let first = Instant::now() + FIRST_PAUSE;
-        Rounds { pause: FIRST_PAUSE, next_look: first, next_sample: first, is_told: false }
+        let begin = Instant::now();
+        let first = begin + FIRST_PAUSE;
+        Rounds { pause: FIRST_PAUSE, next_look: first, next_sample: first, is_told: false, begin }
     }
 
     fn looked(&mut self, took: Duration) {
@@ -105,7 +110,10 @@ impl Rounds {
     }
 
     fn sampled(&mut self, took: Duration) {
-        self.next_sample = Instant::now() + self.pause.min(SAMPLE_PAUSE).max(took * 50);
+        let now = Instant::now();
+        let is_settled = now.duration_since(self.begin) >= SETTLED;
+        let pause = if is_settled { LATER_SAMPLE_PAUSE } else { SAMPLE_PAUSE };
+        self.next_sample = now + self.pause.min(pause).max(took * 50);
     }
 
     fn rest(&self) -> Duration {
