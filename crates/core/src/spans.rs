@@ -21,6 +21,7 @@ use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
 use crate::patience::Patience;
 use crate::pressure::Outlook;
+use crate::shared::Kin;
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
 /// The store's state. All zero: nothing owned.
@@ -46,6 +47,8 @@ pub(crate) struct Spans {
     pub(crate) over_since: u64,
     /// What is known of the process's control group: see `pressure`.
     pub(crate) outlook: Outlook,
+    /// What is known of forked children: see `shared`.
+    pub(crate) kin: Kin,
     /// Least value of `dirty` since then, and since the last look: so much was not needed in all that time.
     pub(crate) low_since_over: usize,
     pub(crate) low_since_look: usize,
@@ -97,6 +100,7 @@ impl Spans {
             changes_seen: 0,
             over_since: 0,
             outlook: Outlook::new(),
+            kin: Kin::new(),
             low_since_over: 0,
             low_since_look: 0,
             top_since: 0,

@@ -130,6 +130,91 @@ fn what_is_always_refused_stays_whole() {
     }
 }
 
+/// Lets time pass in which the helper, played by this thread, looks ten times, and a call asks for the clock.
+fn idle(engine: &Engine<Stage>, sim: &Sim, ms: u64) {
+    for _ in 0..10 {
+        sim.advance_ms(ms / 10);
+        engine.look_once();
+    }
+}
+
+#[test]
+fn what_a_forked_child_shares_stays_until_it_ends_or_30_s_have_passed() {
+    on(Config::linux(6), |engine, sim| {
+        let fork = || {
+            engine.fork_prepare();
+            engine.fork_parent();
+            sim.set_shared(true);
+        };
+        let stays = |ms, why| {
+            let before = sim.resident_bytes();
+            idle(engine, sim, ms);
+            assert!(sim.resident_bytes() > before - (1 << 20), "{why}: {before} became {}", sim.resident_bytes());
+        };
+        let goes = |ms, why| {
+            let before = sim.resident_bytes();
+            idle(engine, sim, ms);
+            assert!(sim.resident_bytes() < before - (6 << 20), "{why}: {before} became {}", sim.resident_bytes());
+        };
+        let again = |mut kept: Vec<*mut u32>| {
+            refill(engine, &kept);
+            // SAFETY: live blocks
+            kept.drain(..).for_each(|block| unsafe { engine.free(block.cast()) });
+            sparse(engine)
+        };
+        engine.set_background(false);
+        let full: Vec<_> = (0..16_384).map(|_| engine.allocate(1000)).collect();
+        fork();
+        // SAFETY: live blocks
+        full.into_iter().for_each(|block| unsafe { engine.free(block) });
+        let kept = sparse(engine);
+        stays(20_000, "the child shares it");
+        sim.set_shared(false);
+        goes(3000, "the child has ended");
+        check(engine, &kept);
+
+        let kept = again(kept);
+        fork();
+        stays(29_000, "another child shares it");
+        goes(3000, "long enough");
+        let kept = again(kept);
+        fork();
+        goes(3000, "the child before shares it still");
+        let kept = again(kept);
+        sim.set_shared(false);
+        fork();
+        stays(1000, "all that were are gone");
+        engine.fork_prepare();
+        engine.fork_child();
+        goes(3000, "a child has none itself");
+        let kept = again(kept);
+        sim.set_shared(false);
+        fork();
+        stays(1000, "it has one now");
+        let before = sim.resident_bytes();
+        engine.trim(0);
+        assert!(sim.resident_bytes() < before - (6 << 20), "the program asks for it");
+        check(engine, &kept);
+    });
+}
+
+#[test]
+fn where_the_kernel_does_not_tell_memory_goes_back_after_a_fork() {
+    on(Config::linux(7), |engine, sim| {
+        engine.set_background(false);
+        let full: Vec<_> = (0..16_384).map(|_| engine.allocate(1000)).collect();
+        // An answer that cannot be right: nobody forked yet.
+        sim.set_shared(true);
+        engine.fork_prepare();
+        engine.fork_parent();
+        let before = sim.resident_bytes();
+        // SAFETY: live blocks
+        full.into_iter().for_each(|block| unsafe { engine.free(block) });
+        idle(engine, sim, 1000);
+        assert!(sim.resident_bytes() < before - (8 << 20));
+    });
+}
+
 const LARGE: usize = 40 << 20;
 
 /// A large block comes and goes; how many mappings that made and ended.
