@@ -308,7 +308,9 @@ impl<P: Platform> Engine<P> {
     fn look(&self) -> Look {
         self.look_around();
         let helper = &self.helper;
-        if let Some(returned) = self.with_spans(|spans| self.is_held(spans).then(|| self.release_kept(spans, Which::Idle))) {
+        if let Some(returned) =
+            self.with_spans(|spans| self.is_held(spans).then(|| self.release_kept(spans, Which::Idle)))
+        {
             helper.over.store(1, Relaxed);
             return Look { returned, busy: true, vain: 0, pause_ms: shared::PAUSE_MS };
         }

@@ -4,6 +4,8 @@
 //! Servers that save in a child count that as what the fork cost them (redis: `rdb_last_cow_size`), and if one of the two
 //! needs the memory again, it exists twice. So after a fork nothing goes back by itself until no child shares the memory.
 //!
+//! What little is free at the moment of the fork goes back before it.
+//!
 //! How that is seen: the *sentinel*, an OS page of ours that nobody writes to after a fork. It is this process's alone once
 //! each child has ended or has begun another program (`exec`), and the kernel tells whether it is ([`Kernel::is_shared`]).
 //!
@@ -15,6 +17,7 @@ use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering::Relaxed;
 
 use brkmap_sys::Kernel;
+use brkmap_wire::Rule;
 
 use crate::engine::{Engine, Platform};
 use crate::geometry::SLICE;
@@ -26,6 +29,9 @@ pub(crate) const LONGEST_MS: u64 = 30_000;
 pub(crate) const PAUSE_MS: u64 = 250;
 /// Bytes that the heap of a process owns at least which asks: a smaller one has little to give back, and many fork often.
 const LEAST: usize = 8 << 20;
+/// Before a fork free memory goes back if it is at most this part of what is in use. A program that has more is about to use
+/// it again, and faults of that many OS pages would cost as much as the fork.
+const LITTLE: usize = 64;
 
 /// May a child share the memory?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +42,7 @@ enum State {
     Shared(u64),
     /// One does for so long that nobody waits for it any more.
     Given,
-    /// The kernel does not tell.
+    /// The kernel does not tell, or is not to be asked.
     Unknown,
 }
 
@@ -54,6 +60,11 @@ impl Kin {
         Kin { sentinel: 0, inherited: false, state: State::Alone }
     }
 
+    /// Nobody asks the kernel, so memory goes back whatever is shared.
+    pub(crate) fn switch_off(&mut self) {
+        self.state = State::Unknown;
+    }
+
     /// In the child of a fork: it has no children.
     pub(crate) fn forget(&mut self) {
         self.inherited = true;
@@ -64,10 +75,19 @@ impl Kin {
 }
 
 impl<P: Platform> Engine<P> {
-    /// The process is about to fork.
+    /// The process is about to fork: what is free goes back, so that no child shares it, and the rest stays for a while.
     pub(crate) fn note_fork(&self, spans: &mut Spans) {
         let owned = spans.owned.iter().sum::<usize>() * SLICE;
-        if owned < LEAST || spans.kin.state == State::Unknown || !self.can_return() {
+        if owned < LEAST || !self.can_return() {
+            return;
+        }
+        if spans.dirty <= spans.used / LITTLE {
+            // Whoever takes them afterwards touches zeros in place of a copy. No regret is learnt from it.
+            let purged = spans.purged;
+            self.purge_dirty(spans, 0, Rule::Fork);
+            spans.purged = purged;
+        }
+        if spans.kin.state == State::Unknown {
             return;
         }
         let Some(sentinel) = self.sentinel(spans) else { return };
