@@ -58,6 +58,33 @@ fn free_blocks_of_pages_that_count_as_full_are_used_before_fresh_memory() {
     }
 }
 
+/// Regions lie the lower the newer they are, so the lowest free slices are those that were never touched.
+#[test]
+fn what_was_used_before_is_taken_before_fresh_memory() {
+    on(Config::linux(4), |engine, sim| {
+        // A thread whose memory comes from regions.
+        engine.platform().play(1, platform::main_thread(sim) + 1);
+        let fill = |bytes: usize, total: usize| {
+            let take = || {
+                let block = engine.allocate(bytes);
+                // SAFETY: a block of that many bytes
+                unsafe { block.write_bytes(1, bytes) };
+                block
+            };
+            (0..total / bytes).map(|_| take()).collect::<Vec<_>>()
+        };
+        let (first, second) = (fill(1000, 14 << 20), fill(1000, 13 << 20));
+        // SAFETY: live blocks
+        first.into_iter().for_each(|block| unsafe { engine.free(block) });
+        let before = sim.resident_bytes();
+        let third = fill(3000, 12 << 20);
+        let more = sim.resident_bytes() - before;
+        assert!(more < 1 << 20, "{more} bytes more for what 14 MiB were free for");
+        // SAFETY: live blocks
+        second.into_iter().chain(third).for_each(|block| unsafe { engine.free(block) });
+    });
+}
+
 /// 16 MiB of blocks of 1000 bytes, of which one in ten lives on; each holds its number.
 fn sparse(engine: &Engine<Stage>) -> Vec<*mut u32> {
     let blocks: Vec<*mut u32> = (0..16_384).map(|_| engine.allocate(1000).cast()).collect();
