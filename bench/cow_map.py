@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What a forked child has to itself, by what lies there: python3 bench/cow_map.py PARENT CHILD
 
-Each resident anonymous OS page of the child that nobody else maps (pagemap, bit 56) is one that it or its parent wrote to, or that
-the parent gave back. On brkmap's heap it is a page of blocks, of records or of free slices; elsewhere it has its mapping's name.
+Each resident anonymous OS page of the child that is another one in the parent (pagemap, frame number), and not the kernel's page of
+zeros, is one that either wrote to, or that the parent gave back. Bit 56 ("mapped by nobody else") would not do: Linux 6.18 judges all
+of a huge page by its first OS page. On brkmap's heap it is a page of blocks, of records or of free slices; elsewhere it has its mapping's name.
 "changed" is how many of these OS pages differ between the two: where they are the same, somebody wrote what was there already.
-Must be allowed to read both processes' memory."""
+Must be allowed to read both processes' memory and frame numbers (root)."""
 import array
 import collections
 import os
@@ -14,6 +15,7 @@ import struct
 import sys
 
 OS_PAGE = 4096
+FRAME = (1 << 55) - 1
 WIRE = pathlib.Path(__file__).parent.parent / "crates/wire/src/lib.rs"
 
 
@@ -42,6 +44,13 @@ class Process:
         entries = array.array("Q")
         entries.frombytes(os.pread(self.pages, (end - start) // OS_PAGE * 8, start // OS_PAGE * 8))
         return entries
+
+
+KERNEL_FLAGS = os.open("/proc/kpageflags", os.O_RDONLY)
+
+
+def is_zero_page(frame):
+    return struct.unpack("<Q", os.pread(KERNEL_FLAGS, 8, 8 * frame))[0] >> 24 & 1
 
 
 def published(process):
@@ -107,8 +116,10 @@ def main():
     for start, end, _, mapping in child.maps():
         if start >= 1 << 47 or mapping.startswith("[v"):
             continue
-        for index, entry in enumerate(child.pagemap(start, end)):
-            if entry >> 63 & 1 and entry >> 56 & 1 and not entry >> 61 & 1:
+        of_child, of_parent = child.pagemap(start, end), parent.pagemap(start, end)
+        of_parent.extend([0] * (len(of_child) - len(of_parent)))
+        for index, (entry, other) in enumerate(zip(of_child, of_parent)):
+            if entry >> 63 & 1 and not entry >> 61 & 1 and (entry ^ other) & FRAME and not is_zero_page(entry & FRAME):
                 address = start + index * OS_PAGE
                 name = places.name(address, mapping)
                 own[name] += 1

@@ -1,5 +1,5 @@
 /* behaviour: while a forked child shares the heap, the looks for memory that can go back copy next to nothing, so parent and
- *   child together do not need more than before
+ *   child together do not need more than before; by _Fork, after which memory goes back though it is shared
  * source: fork(2), copy-on-write; docs/POLICY.md; proc_pid_smaps(5) Pss
  * timeout: 60
  */
@@ -51,7 +51,7 @@ int main(void)
     free_large();
     take_large();
     long before = share_of("self");
-    pid_t child = fork();
+    pid_t child = _Fork();
     CHECK(child >= 0);
     if (!child)
         for (;;) pause();

@@ -95,7 +95,7 @@ exported! {
 exported! {
     /// An aligned block; an alignment that is no power of two is rounded up to one. Null and EINVAL: there is none.
     fn memalign / __libc_memalign (align: usize, bytes: usize) -> *mut u8 {
-        aligned(Request::memalign(align, bytes))
+        ENGINE.allocate_aligned_or(align, bytes, || aligned(Request::memalign(align, bytes)))
     }
 }
 
@@ -118,9 +118,10 @@ exported! {
     }
 }
 
+#[cold]
 fn aligned(request: Result<Request, Refusal>) -> *mut u8 {
     match request {
-        Ok(request) => ENGINE.allocate_aligned(request),
+        Ok(request) => ENGINE.allocate_aligned_slow(request),
         Err(refusal) => errno::refused(refusal),
     }
 }
@@ -128,24 +129,29 @@ fn aligned(request: Result<Request, Refusal>) -> *mut u8 {
 /// A block aligned to a power of two (C17; glibc 2.38: anything else is EINVAL). The size need not be a multiple.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
-    aligned(Request::aligned_alloc(align, bytes))
+    ENGINE.allocate_aligned_or(align, bytes, || aligned(Request::aligned_alloc(align, bytes)))
 }
 
 /// Stores an aligned block in `*block` and returns 0; returns EINVAL or ENOMEM and leaves `*block` and errno alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_memalign(block: *mut *mut u8, align: usize, bytes: usize) -> c_int {
-    match Request::posix_memalign(align, bytes) {
-        Ok(request) => {
-            let fresh = errno::kept(|| ENGINE.allocate_aligned(request));
-            if fresh.is_null() {
-                return errno::ENOMEM;
-            }
-            // SAFETY: posix_memalign's contract: `block` is writable.
-            unsafe { block.write(fresh) };
-            0
-        }
-        Err(refusal) => errno::of(refusal),
+    if !align.is_multiple_of(size_of::<usize>()) {
+        return errno::EINVAL;
     }
+    let fresh =
+        ENGINE.allocate_aligned_or(align, bytes, || errno::kept(|| aligned(Request::posix_memalign(align, bytes))));
+    if fresh.is_null() {
+        return refusal_of_posix_memalign(align, bytes);
+    }
+    // SAFETY: posix_memalign's contract: `block` is writable.
+    unsafe { block.write(fresh) };
+    0
+}
+
+/// Why there was no block.
+#[cold]
+fn refusal_of_posix_memalign(align: usize, bytes: usize) -> c_int {
+    Request::posix_memalign(align, bytes).map_or_else(errno::of, |_| errno::ENOMEM)
 }
 
 /// `free` under the name that SunOS gave it.

@@ -73,7 +73,7 @@ impl<P: Platform> Engine<P> {
         }
         // SAFETY: [class-range] at most the last index.
         let named = unsafe { self.platform.heap().direct.get_unchecked(bytes.div_ceil(16)) };
-        self.allocate_from::<SLICE>(named, bytes)
+        self.allocate_from::<SLICE>(named, || self.allocate_anew(bytes))
     }
 
     /// A block of a small class. `bytes` is what was asked for; it only feeds the sample of the slow path.
@@ -85,25 +85,18 @@ impl<P: Platform> Engine<P> {
     pub unsafe fn allocate_class(&self, class: usize, bytes: usize) -> *mut u8 {
         // SAFETY: [class-range] promised by the caller.
         let named = unsafe { self.platform.heap().current.get_unchecked(class) };
-        // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
-        let page = unsafe { &*named.load(Relaxed) };
-        let block = page.local.load(Relaxed);
-        if block.is_null() {
-            rare();
-            return self.allocate_slow(bytes, class);
-        }
-        self.pop::<SLICE>(page, block)
+        self.allocate_from::<SLICE>(named, || self.allocate_slow(bytes, class))
     }
 
-    /// A block of the page, of `PAGE` bytes, that a heap names for a request.
+    /// A block of the page, of `PAGE` bytes, that a heap names for a request; where it has none, what `slow` finds.
     #[inline(always)]
-    fn allocate_from<const PAGE: usize>(&self, named: &AtomicPtr<PageMeta>, bytes: usize) -> *mut u8 {
+    fn allocate_from<const PAGE: usize>(&self, named: &AtomicPtr<PageMeta>, slow: impl FnOnce() -> *mut u8) -> *mut u8 {
         // SAFETY: [current-page] never null: a page of the engine ([leaf-stays]) or EMPTY_PAGE.
         let page = unsafe { &*named.load(Relaxed) };
         let block = page.local.load(Relaxed);
         if block.is_null() {
             rare();
-            return self.allocate_anew(bytes);
+            return slow();
         }
         self.pop::<PAGE>(page, block)
     }
@@ -196,12 +189,12 @@ impl<P: Platform> Engine<P> {
         if bytes <= SMALL_MAX {
             // SAFETY: [class-range] the class of a small request.
             let named = unsafe { heap.current.get_unchecked(classes::of_small(bytes)) };
-            self.allocate_from::<SLICE>(named, bytes)
+            self.allocate_from::<SLICE>(named, || self.allocate_anew(bytes))
         } else if bytes <= MEDIUM_MAX {
             // SAFETY: [class-range] the class of a medium request.
             let named = unsafe { heap.current.get_unchecked(classes::of_medium(bytes)) };
             // A threshold below these sizes only matters where nothing is free: `allocate_anew`.
-            self.allocate_from::<MEDIUM_PAGE>(named, bytes)
+            self.allocate_from::<MEDIUM_PAGE>(named, || self.allocate_anew(bytes))
         } else {
             rare();
             self.allocate_large(bytes)
@@ -302,7 +295,39 @@ impl<P: Platform> Engine<P> {
     }
 
     /// An aligned block. Null: no memory.
+    #[inline]
     pub fn allocate_aligned(&self, request: Request) -> *mut u8 {
+        self.allocate_aligned_or(request.align, request.bytes, || self.allocate_aligned_slow(request))
+    }
+
+    /// An aligned block from a page in use. For everything else, such as a request that makes no sense, what `slow` finds.
+    #[inline(always)]
+    pub fn allocate_aligned_or(&self, align: usize, bytes: usize, slow: impl FnOnce() -> *mut u8) -> *mut u8 {
+        let last = classes::aligned_last(bytes, align);
+        if align & align.wrapping_sub(1) != 0 || last >= MEDIUM_MAX {
+            rare();
+            return slow();
+        }
+        let heap = self.platform.heap();
+        if last < DIRECT_MAX {
+            // SAFETY: [class-range] at most the last index.
+            let named = unsafe { heap.direct.get_unchecked(last / 16 + 1) };
+            self.allocate_from::<SLICE>(named, slow)
+        } else if last < SMALL_MAX {
+            // SAFETY: [class-range] the class of a small request.
+            let named = unsafe { heap.current.get_unchecked(classes::of_small(last + 1)) };
+            self.allocate_from::<SLICE>(named, slow)
+        } else {
+            // SAFETY: [class-range] the class of a medium request.
+            let named = unsafe { heap.current.get_unchecked(classes::of_medium(last + 1)) };
+            self.allocate_from::<MEDIUM_PAGE>(named, slow)
+        }
+    }
+
+    /// An aligned block, from wherever there is one. Null: no memory.
+    #[cold]
+    #[inline(never)]
+    pub fn allocate_aligned_slow(&self, request: Request) -> *mut u8 {
         self.allocate_request(request, Fill::Any)
     }
 

@@ -180,17 +180,20 @@ pub const fn of_fine(bytes: usize) -> usize {
     }
 }
 
+/// The offset of the last byte of a request, rounded up to its alignment, a power of two: blocks of the class of one byte more are
+/// all aligned. For the sizes of classes between two powers of two are all multiples of some step, so an alignment below the
+/// step comes by itself, and the multiples of any other are sizes of classes. No bytes: above all classes.
+#[inline(always)]
+pub(crate) const fn aligned_last(bytes: usize, align: usize) -> usize {
+    bytes.wrapping_sub(1) | align.wrapping_sub(1)
+}
+
 /// Class whose blocks hold `bytes` and are all aligned to `align` (a power of two up to 64 KiB). `None`: no class does,
 /// take a run. `bytes <= MEDIUM_MAX`.
+#[inline]
 pub fn of_aligned(bytes: usize, align: usize) -> Option<usize> {
-    let mut class = of(bytes.max(align));
-    while class < FIRST_FINE {
-        if SIZES[class] as usize & (align - 1) == 0 {
-            return Some(class);
-        }
-        class += 1;
-    }
-    None
+    let last = aligned_last(bytes.max(1), align);
+    (last < MEDIUM_MAX).then(|| of(last + 1))
 }
 
 #[cfg(test)]

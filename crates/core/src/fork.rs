@@ -56,6 +56,7 @@ impl<P: Platform> Engine<P> {
             if spans.is_huge {
                 self.end_growth(spans);
             }
+            self.note_fork(spans);
         }
         self.fork_held.store(held, Relaxed);
         self.forking.store(me, Relaxed);
@@ -102,7 +103,9 @@ impl<P: Platform> Engine<P> {
             mend(&heap.gate, if mine { held::OWN_GATE } else { 0 });
         }
         // SAFETY: [store-lock] held by this thread, as the forker had it.
-        unsafe { &mut *self.spans.get() }.outlook.forget();
+        let spans = unsafe { &mut *self.spans.get() };
+        spans.outlook.forget();
+        spans.kin.forget();
         mend(&self.store_lock, held::STORE);
         mend(&self.stray_lock, held::STRAY);
     }

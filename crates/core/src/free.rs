@@ -100,6 +100,10 @@ impl<P: Platform> Engine<P> {
     /// parcel is open, at once.
     #[inline(never)]
     fn free_slow(&self, pointer: *mut u8) {
+        // Programs call `free(NULL)` often.
+        if pointer.is_null() {
+            return;
+        }
         let heap = self.platform.heap();
         let Some(slice) = self.map.meta(pointer.addr()) else { return self.free_rest(pointer) };
         let done = if slice.owner.load(Relaxed) == owner::INTERIOR {
@@ -127,9 +131,6 @@ impl<P: Platform> Engine<P> {
     /// All others, and what is no live block.
     #[inline(never)]
     fn free_rest(&self, pointer: *mut u8) {
-        if pointer.is_null() {
-            return;
-        }
         let Some(page) = self.page_of(pointer.addr()) else {
             return self.die(Misuse::InvalidFree, pointer.addr(), None);
         };

@@ -59,7 +59,7 @@ impl<P: Platform> Engine<P> {
 
     /// Memory was over the budget for long enough: what was free in all that time goes, if no helper sees to it.
     fn give_back_in_call(&self, spans: &mut Spans, budget: usize) {
-        if self.helper_runs() {
+        if self.helper_runs() || self.is_held(spans) {
             return;
         }
         let needed = spans.dirty - spans.low_since_over.min(spans.dirty);
@@ -82,6 +82,9 @@ impl<P: Platform> Engine<P> {
             spans.top_low = top;
         } else if self.has_passed(spans, spans.top_since) {
             spans.top_since = 0;
+            if self.is_held(spans) {
+                return;
+            }
             // What was taken now and then stays, so that a loop at the edge does not move the break each time.
             let needed = top - spans.top_low.min(top);
             self.trim_break(spans, threshold, pad.max(needed * SLICE), Rule::BreakTop);

@@ -25,6 +25,7 @@ use crate::idle::Effort;
 use crate::kept::Which;
 use crate::patience::{self, Outcome};
 use crate::policy;
+use crate::shared;
 
 /// `state`: no helper.
 const ABSENT: u32 = 0;
@@ -307,6 +308,12 @@ impl<P: Platform> Engine<P> {
     fn look(&self) -> Look {
         self.look_around();
         let helper = &self.helper;
+        if let Some(returned) =
+            self.with_spans(|spans| self.is_held(spans).then(|| self.release_kept(spans, Which::Idle)))
+        {
+            helper.over.store(1, Relaxed);
+            return Look { returned, busy: true, vain: 0, pause_ms: shared::PAUSE_MS };
+        }
         let regretted = helper.woken.swap(0, Relaxed);
         let busy = self.was_used();
         // A program that does nothing needs no budget.

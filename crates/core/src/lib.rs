@@ -17,6 +17,7 @@ pub mod head_room;
 pub mod patience;
 pub mod policy;
 pub mod request;
+mod shared;
 mod shares;
 
 // Protocols between threads, each with a model.

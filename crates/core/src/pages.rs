@@ -174,17 +174,18 @@ impl<P: Platform> Engine<P> {
         let mut count = 0;
         for index in blocks {
             let block = with_exposed_provenance_mut::<Block>(start + index * size);
-            // SAFETY: [page-carved] or a hole: free blocks of the page that no list has.
-            unsafe {
-                (*block).set_next(no_block());
-                if tail.is_null() {
-                    head = block;
-                } else {
-                    (*tail).set_next(block);
-                }
+            if tail.is_null() {
+                head = block;
+            } else {
+                // SAFETY: [page-carved] or a hole: a free block of the page that no list has.
+                unsafe { (*tail).set_next(block) };
             }
             tail = block;
             count += 1;
+        }
+        if !tail.is_null() {
+            // SAFETY: as above.
+            unsafe { (*tail).set_next(no_block()) };
         }
         page.in_play.store(page.in_play.load(Relaxed) + count, Relaxed);
         page.counter.store(page.counter.load(Relaxed) + count as i32, Relaxed);

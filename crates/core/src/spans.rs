@@ -1,7 +1,8 @@
 //! The span store: which slices the engine owns, and which of them are free.
 //!
 //! The answer lies in the leaves' bitmaps (one bit per slice), so a search is a scan of at most 64 words per 256 MiB and
-//! takes the lowest address that fits: live memory packs low, the top of the break can go back. Everything here happens
+//! takes the lowest address that fits: live memory packs low, the top of the break can go back; of regions, which come from
+//! high to low, what was used before. Everything here happens
 //! under one lock, once per page (64 KiB of blocks), not per block.
 //!
 //! *[store-lock]* The store, the bitmaps (but `direct`) and the leaf list change under `store_lock` alone.
@@ -21,6 +22,7 @@ use crate::kept::Kept;
 use crate::page_map::{Leaf, WORDS};
 use crate::patience::Patience;
 use crate::pressure::Outlook;
+use crate::shared::Kin;
 use crate::sources::{BreakSource, MetadataSource, RegionSource};
 
 /// The store's state. All zero: nothing owned.
@@ -46,6 +48,8 @@ pub(crate) struct Spans {
     pub(crate) over_since: u64,
     /// What is known of the process's control group: see `pressure`.
     pub(crate) outlook: Outlook,
+    /// What is known of forked children: see `shared`.
+    pub(crate) kin: Kin,
     /// Least value of `dirty` since then, and since the last look: so much was not needed in all that time.
     pub(crate) low_since_over: usize,
     pub(crate) low_since_look: usize,
@@ -97,6 +101,7 @@ impl Spans {
             changes_seen: 0,
             over_since: 0,
             outlook: Outlook::new(),
+            kin: Kin::new(),
             low_since_over: 0,
             low_since_look: 0,
             top_since: 0,
@@ -180,17 +185,28 @@ impl<P: Platform> Engine<P> {
         }
     }
 
+    /// The lowest free slices of an origin. Regions come from high to low addresses, so there the lowest are the newest, and
+    /// those that were used before come first.
     fn find(&self, slices: usize, origin: Origin) -> Option<u32> {
+        let free = |leaf: &Leaf, word| leaf.free.word(word);
+        match origin {
+            Origin::Break => self.find_lowest(slices, |leaf, word| free(leaf, word) & leaf.on_break.word(word)),
+            Origin::Region => {
+                let is_dirty = |leaf: &Leaf| leaf.dirty_slices.load(Relaxed) as usize >= slices;
+                let dirty = |leaf: &Leaf, word| leaf.dirty.word(word) & !leaf.on_break.word(word);
+                let used = if self.map.leaves().any(is_dirty) { self.find_lowest(slices, dirty) } else { None };
+                used.or_else(|| self.find_lowest(slices, |leaf, word| free(leaf, word) & !leaf.on_break.word(word)))
+            }
+        }
+    }
+
+    fn find_lowest(&self, slices: usize, word: impl Fn(&Leaf, usize) -> u64) -> Option<u32> {
         let mut best: Option<u32> = None;
         for leaf in self.map.leaves() {
             if (leaf.free_slices.load(Relaxed) as usize) < slices || best.is_some_and(|b| b < leaf.first_slice()) {
                 continue;
             }
-            let found = find_run(slices, |word| {
-                let on_break = leaf.on_break.word(word);
-                leaf.free.word(word) & if origin == Origin::Break { on_break } else { !on_break }
-            });
-            if let Some(index) = found {
+            if let Some(index) = find_run(slices, |index| word(leaf, index)) {
                 best = Some(leaf.first_slice() + index as u32);
             }
         }

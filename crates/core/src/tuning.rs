@@ -90,6 +90,7 @@ impl<P: Platform> Engine<P> {
         knob(Key::PurgeDelayMs, &knobs.purge_delay_ms);
         if settings.get(Key::Pressure) == Some(0) {
             self.gauge.switch_off();
+            self.with_spans(|spans| spans.kin.switch_off());
         }
         knob(Key::Purge, &knobs.purge);
         if let Some(byte) = settings.get(Key::Perturb) {

@@ -58,6 +58,33 @@ fn free_blocks_of_pages_that_count_as_full_are_used_before_fresh_memory() {
     }
 }
 
+/// Regions lie the lower the newer they are, so the lowest free slices are those that were never touched.
+#[test]
+fn what_was_used_before_is_taken_before_fresh_memory() {
+    on(Config::linux(4), |engine, sim| {
+        // A thread whose memory comes from regions.
+        engine.platform().play(1, platform::main_thread(sim) + 1);
+        let fill = |bytes: usize, total: usize| {
+            let take = || {
+                let block = engine.allocate(bytes);
+                // SAFETY: a block of that many bytes
+                unsafe { block.write_bytes(1, bytes) };
+                block
+            };
+            (0..total / bytes).map(|_| take()).collect::<Vec<_>>()
+        };
+        let (first, second) = (fill(1000, 14 << 20), fill(1000, 13 << 20));
+        // SAFETY: live blocks
+        first.into_iter().for_each(|block| unsafe { engine.free(block) });
+        let before = sim.resident_bytes();
+        let third = fill(3000, 12 << 20);
+        let more = sim.resident_bytes() - before;
+        assert!(more < 1 << 20, "{more} bytes more for what 14 MiB were free for");
+        // SAFETY: live blocks
+        second.into_iter().chain(third).for_each(|block| unsafe { engine.free(block) });
+    });
+}
+
 /// 16 MiB of blocks of 1000 bytes, of which one in ten lives on; each holds its number.
 fn sparse(engine: &Engine<Stage>) -> Vec<*mut u32> {
     let blocks: Vec<*mut u32> = (0..16_384).map(|_| engine.allocate(1000).cast()).collect();
@@ -128,6 +155,91 @@ fn what_is_always_refused_stays_whole() {
             refill(engine, &kept);
         });
     }
+}
+
+/// Lets time pass in which the helper, played by this thread, looks ten times, and a call asks for the clock.
+fn idle(engine: &Engine<Stage>, sim: &Sim, ms: u64) {
+    for _ in 0..10 {
+        sim.advance_ms(ms / 10);
+        engine.look_once();
+    }
+}
+
+#[test]
+fn what_a_forked_child_shares_stays_until_it_ends_or_30_s_have_passed() {
+    on(Config::linux(6), |engine, sim| {
+        let fork = || {
+            engine.fork_prepare();
+            engine.fork_parent();
+            sim.set_shared(true);
+        };
+        let stays = |ms, why| {
+            let before = sim.resident_bytes();
+            idle(engine, sim, ms);
+            assert!(sim.resident_bytes() > before - (1 << 20), "{why}: {before} became {}", sim.resident_bytes());
+        };
+        let goes = |ms, why| {
+            let before = sim.resident_bytes();
+            idle(engine, sim, ms);
+            assert!(sim.resident_bytes() < before - (6 << 20), "{why}: {before} became {}", sim.resident_bytes());
+        };
+        let again = |mut kept: Vec<*mut u32>| {
+            refill(engine, &kept);
+            // SAFETY: live blocks
+            kept.drain(..).for_each(|block| unsafe { engine.free(block.cast()) });
+            sparse(engine)
+        };
+        engine.set_background(false);
+        let full: Vec<_> = (0..16_384).map(|_| engine.allocate(1000)).collect();
+        fork();
+        // SAFETY: live blocks
+        full.into_iter().for_each(|block| unsafe { engine.free(block) });
+        let kept = sparse(engine);
+        stays(20_000, "the child shares it");
+        sim.set_shared(false);
+        goes(3000, "the child has ended");
+        check(engine, &kept);
+
+        let kept = again(kept);
+        fork();
+        stays(29_000, "another child shares it");
+        goes(3000, "long enough");
+        let kept = again(kept);
+        fork();
+        goes(3000, "the child before shares it still");
+        let kept = again(kept);
+        sim.set_shared(false);
+        fork();
+        stays(1000, "all that were are gone");
+        engine.fork_prepare();
+        engine.fork_child();
+        goes(3000, "a child has none itself");
+        let kept = again(kept);
+        sim.set_shared(false);
+        fork();
+        stays(1000, "it has one now");
+        let before = sim.resident_bytes();
+        engine.trim(0);
+        assert!(sim.resident_bytes() < before - (6 << 20), "the program asks for it");
+        check(engine, &kept);
+    });
+}
+
+#[test]
+fn where_the_kernel_does_not_tell_memory_goes_back_after_a_fork() {
+    on(Config::linux(7), |engine, sim| {
+        engine.set_background(false);
+        let full: Vec<_> = (0..16_384).map(|_| engine.allocate(1000)).collect();
+        // An answer that cannot be right: nobody forked yet.
+        sim.set_shared(true);
+        engine.fork_prepare();
+        engine.fork_parent();
+        let before = sim.resident_bytes();
+        // SAFETY: live blocks
+        full.into_iter().for_each(|block| unsafe { engine.free(block) });
+        idle(engine, sim, 1000);
+        assert!(sim.resident_bytes() < before - (8 << 20));
+    });
 }
 
 const LARGE: usize = 40 << 20;

@@ -34,9 +34,9 @@ pub enum SystemCall {
     Gettid,
     /// `write` to standard error.
     Write,
-    /// `openat`: files of the control group.
+    /// `openat`: files of the control group, and the one that tells what a forked child shares.
     Openat,
-    /// `read` of these.
+    /// `read` and `pread64` of these.
     Read,
     /// `close` of these.
     Close,

@@ -19,6 +19,7 @@
 //! | `clone`, `rt_sigprocmask` | the helper thread that gives memory back | the threads that free do it |
 //! | `clock_gettime`, `getrandom` | ages, keys | 0; `AT_RANDOM` |
 //! | `openat`, `read`, `close` | how much room a control group has | no limit is known of |
+//! | `openat`, `pread64`, `close` | does a forked child share memory | memory goes back all the same |
 //! | `write`, `rt_sigaction`, `rt_sigprocmask`, `tgkill(SIGABRT)` | the fatal line | – |
 //!
 //! No other system call is made and no descriptor is kept. Of libc only what `docs/SYSTEM_CALLS.md` lists is used: `sbrk`, a robust
@@ -329,6 +330,13 @@ pub trait Kernel: Sync {
     fn read_file(&self, path: &core::ffi::CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
         let _ = (path, take);
         FileRead::Refused
+    }
+
+    /// Is the OS page at this address, which is the caller's, private and in memory, mapped by another process too, because one
+    /// was forked from the other and neither has written to it since? `false` when in doubt.
+    fn is_shared(&self, page: NonNull<u8>) -> bool {
+        let _ = page;
+        false
     }
 
     /// Writes to fd 2 with one call; short or failed writes are not repeated.

@@ -100,6 +100,50 @@ fn files_are_read_whole_and_closed() {
 }
 
 #[test]
+fn what_a_forked_child_shares_is_told_until_it_ends_or_this_process_writes() {
+    let size = Linux.page_size();
+    let pages = map(2 * size);
+    // SAFETY: the two pages of this test
+    let [first, second] = [0, size].map(|offset| unsafe { pages.add(offset) });
+    let shared = || [first, second].map(|page| Linux.is_shared(page));
+    assert_eq!(shared(), [false; 2], "not in memory");
+    // SAFETY: as above
+    unsafe {
+        first.write_volatile(1);
+        second.write_volatile(1);
+    }
+    assert_eq!(shared(), [false; 2]);
+    let mut ends = [0; 2];
+    // SAFETY: the child waits until the pipe has no other end, and ends
+    let child = unsafe {
+        assert_eq!(pipe(ends.as_mut_ptr()), 0);
+        match fork() {
+            0 => {
+                drop(std::fs::File::from_raw_fd(ends[1]));
+                let _ = std::fs::File::from_raw_fd(ends[0]).read(&mut [0]);
+                _exit(0)
+            }
+            child => child,
+        }
+    };
+    assert!(child > 0);
+    assert_eq!(shared(), [true; 2]);
+    // SAFETY: the second page of this test
+    unsafe { second.write_volatile(2) };
+    assert_eq!(shared(), [true, false]);
+    let mut status = 0;
+    // SAFETY: both ends are this process's own
+    unsafe {
+        drop(std::fs::File::from_raw_fd(ends[1]));
+        drop(std::fs::File::from_raw_fd(ends[0]));
+        assert_eq!(waitpid(child, &raw mut status, 0), child);
+    }
+    assert_eq!((shared(), status), ([false; 2], 0));
+    // SAFETY: mapped above
+    assert!(unsafe { Linux.unmap(pages, 2 * size) });
+}
+
+#[test]
 fn what_is_in_memory_is_told_by_os_page() {
     let page = Linux.page_size();
     let start = map(6 * page);

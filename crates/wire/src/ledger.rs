@@ -29,6 +29,8 @@ pub enum Rule {
     /// What huge pages made resident beyond the spans that were taken, when growth ended: memory went back, or the process
     /// forks.
     Untouched,
+    /// Free spans, before the process forked: a child would have shared them, and their next use would have been a copy.
+    Fork,
 }
 
 impl Rule {
@@ -45,11 +47,12 @@ impl Rule {
         Rule::Pressure,
         Rule::Kept,
         Rule::Untouched,
+        Rule::Fork,
     ];
 }
 
 /// Number of rules this version knows.
-pub const RULES: usize = Rule::Untouched as usize + 1;
+pub const RULES: usize = Rule::Fork as usize + 1;
 /// Bytes of an entry of the table of rules.
 pub const RULE_BYTES: usize = 16;
 

@@ -82,6 +82,7 @@ fn names(rule: Rule) -> (&'static str, &'static str) {
         Rule::Pressure => ("pressure", "pressure"),
         Rule::Kept => ("kept", "kept mappings"),
         Rule::Untouched => ("untouched", "rests of huge pages"),
+        Rule::Fork => ("fork", "free before a fork"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading a file of the system: opened, read and closed within one call.
+//! Reading a file of the system, or an entry of one: opened, read and closed within one call.
 //!
 //! The descriptor exists for some microseconds. It is closed at `exec`, and whoever forks by handlers holds the lock that
 //! the reader holds, so no child inherits it.
@@ -20,8 +20,7 @@ const TRIES: usize = 4;
 
 /// See [`Kernel::read_file`](crate::Kernel::read_file).
 pub(super) fn read(path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
-    // SAFETY: [no-memory-effect] the call reads the path
-    let file = again(|| unsafe { syscall::call4(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, FLAGS, 0) });
+    let file = open(path);
     if refused(file) {
         let is = |error| syscall::is(file, error);
         return match () {
@@ -31,9 +30,33 @@ pub(super) fn read(path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead
         };
     }
     let result = read_open(file, take);
-    // SAFETY: [own-descriptor] opened above, by this call alone
-    unsafe { syscall::call1(nr::CLOSE, file) };
+    close(file);
     result
+}
+
+/// What the kernel tells of one OS page of this process, by its number: an entry of `/proc/self/pagemap`
+/// (Documentation/admin-guide/mm/pagemap.rst).
+pub(super) fn pagemap(page: usize) -> Option<u64> {
+    let file = open(c"/proc/self/pagemap");
+    if refused(file) {
+        return None;
+    }
+    let mut entry = 0u64;
+    let size = size_of::<u64>();
+    // SAFETY: [out-argument] the kernel writes at most `size` bytes into `entry`
+    let got = again(|| unsafe { syscall::call4(nr::PREAD64, file, &raw mut entry as usize, size, page * size) });
+    close(file);
+    (got == size).then_some(entry)
+}
+
+fn open(path: &CStr) -> usize {
+    // SAFETY: [no-memory-effect] the call reads the path
+    again(|| unsafe { syscall::call4(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, FLAGS, 0) })
+}
+
+fn close(file: usize) {
+    // SAFETY: [own-descriptor] what `open` answered to the caller alone
+    unsafe { syscall::call1(nr::CLOSE, file) };
 }
 
 fn read_open(file: usize, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {

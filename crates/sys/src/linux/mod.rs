@@ -7,7 +7,7 @@
 //!   program_break   the break, asked of the kernel, moved through libc
 //!   give_back       purging, one range or many
 //!   helper          a thread of the kernel's making, without libc
-//!   files           reading a file of the system
+//!   files           reading a file of the system, or an entry of one
 //!   end             ending the process with SIGABRT
 //!   thread_word     one word of thread-local storage in two instructions
 //!   thread_mark     knowing that a thread is gone
@@ -56,6 +56,10 @@ const PR_SET_VMA_ANON_NAME: usize = 0;
 const CLOCK_MONOTONIC_COARSE: usize = 6;
 const GRND_NONBLOCK: usize = 1;
 const STDERR: usize = 2;
+
+/// Bits of an entry of `/proc/PID/pagemap`: in memory; mapped by this process alone.
+const PAGE_PRESENT: u64 = 1 << 63;
+const PAGE_EXCLUSIVE: u64 = 1 << 56;
 
 /// User addresses end here; the kernel goes higher only for who asks.
 const ADDRESS_END: usize = 1 << 47;
@@ -268,6 +272,11 @@ impl Kernel for Linux {
 
     fn read_file(&self, path: &CStr, take: &mut dyn FnMut(&[u8]) -> bool) -> FileRead {
         files::read(path, take)
+    }
+
+    fn is_shared(&self, page: NonNull<u8>) -> bool {
+        let entry = files::pagemap(page.as_ptr() as usize / self.page_size());
+        entry.is_some_and(|entry| entry & PAGE_PRESENT != 0 && entry & PAGE_EXCLUSIVE == 0)
     }
 
     fn write_error(&self, text: &[u8]) {

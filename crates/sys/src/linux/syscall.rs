@@ -14,6 +14,7 @@ pub(super) mod number {
     pub(in super::super) const BRK: usize = 12;
     pub(in super::super) const RT_SIGACTION: usize = 13;
     pub(in super::super) const RT_SIGPROCMASK: usize = 14;
+    pub(in super::super) const PREAD64: usize = 17;
     pub(in super::super) const SCHED_YIELD: usize = 24;
     pub(in super::super) const MREMAP: usize = 25;
     pub(in super::super) const MINCORE: usize = 27;

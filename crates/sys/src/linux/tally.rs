@@ -29,7 +29,7 @@ const fn kind(number: usize) -> SystemCall {
         nr::GETTID => SystemCall::Gettid,
         nr::WRITE => SystemCall::Write,
         nr::OPENAT => SystemCall::Openat,
-        nr::READ => SystemCall::Read,
+        nr::READ | nr::PREAD64 => SystemCall::Read,
         nr::CLOSE => SystemCall::Close,
         _ => SystemCall::Other,
     }

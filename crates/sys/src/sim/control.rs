@@ -167,6 +167,11 @@ impl Sim {
         self.state().process = id;
     }
 
+    /// From now on a forked child shares all OS pages, or none does any more.
+    pub fn set_shared(&self, shared: bool) {
+        self.state().shared = shared;
+    }
+
     /// Puts a file there; `None` takes it away.
     ///
     /// # Panics

@@ -422,6 +422,10 @@ impl Kernel for Sim {
         if fails && !enough { FileRead::Refused } else { FileRead::Done }
     }
 
+    fn is_shared(&self, _page: NonNull<u8>) -> bool {
+        self.state().shared
+    }
+
     fn write_error(&self, text: &[u8]) {
         self.state().errors.extend_from_slice(text);
     }

@@ -76,6 +76,8 @@ struct State {
     dead: HashSet<u32>,
     errors: Vec<u8>,
     files: HashMap<CString, Vec<u8>>,
+    /// A forked child maps what this process had then.
+    shared: bool,
     /// Upper limit of mapped bytes (`RLIMIT_AS`) and of mappings (`vm.max_map_count`).
     byte_limit: usize,
     area_limit: usize,
@@ -135,6 +137,7 @@ impl Sim {
             dead: HashSet::new(),
             errors: Vec::new(),
             files: HashMap::new(),
+            shared: false,
             byte_limit: usize::MAX,
             area_limit: 65_530,
             foreign: None,

@@ -1,0 +1,94 @@
+/* behaviour: what a program frees while a forked child shares it does not go back, so that the child has nothing more to itself;
+ *   it goes back when the child has ended or runs another program
+ * source: fork(2), execve(2); docs/POLICY.md "What a fork costs"; proc_pid_smaps(5)
+ * glibc: differs (what is free below live blocks stays resident until malloc_trim is called)
+ * timeout: 60
+ */
+#include "check.h"
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { SMALL = 40000, BYTES = 1000 };
+static void *small[SMALL];
+
+/* KiB of a line of a process's smaps_rollup. */
+static long figure(pid_t process, const char *name)
+{
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    CHECK(length > 0);
+    text[length] = 0;
+    char *line = strstr(text, name);
+    CHECK(line != NULL);
+    return atol(line + strlen(name));
+}
+
+static void fill_all(void)
+{
+    for (int i = 0; i < SMALL; i++) {
+        CHECK((small[i] = malloc(BYTES)) != NULL);
+        memset(small[i], i, BYTES);
+    }
+}
+
+/* All but every 32nd: whole OS pages between them. */
+static void free_most(void)
+{
+    for (int i = 0; i < SMALL; i++)
+        if (i % 32) free(small[i]);
+}
+
+static void free_rest(void)
+{
+    for (int i = 0; i < SMALL; i += 32) free(small[i]);
+}
+
+/* The resident size falls below that within a few seconds. */
+static void expect_fall(long limit)
+{
+    for (int tries = 0; figure(getpid(), "\nRss:") > limit; tries++) {
+        CHECK(tries < 60);
+        usleep(100000);
+    }
+}
+
+int main(int count, char **words)
+{
+    if (count > 1) {
+        /* The program that a child becomes. */
+        for (;;) pause();
+    }
+    fill_all();
+    long full = figure(getpid(), "\nRss:");
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child)
+        for (;;) pause();
+    free_most();
+    long own = figure(child, "\nPrivate_Dirty:");
+    usleep(1500000);
+    CHECK(figure(child, "\nPrivate_Dirty:") < own + 400);
+    CHECK(figure(getpid(), "\nRss:") > full - 4000);
+    kill(child, SIGKILL);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    expect_fall(full / 2);
+    free_rest();
+
+    fill_all();
+    child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+        execl("/proc/self/exe", words[0], "child", NULL);
+        _exit(1);
+    }
+    free_most();
+    expect_fall(full / 2);
+    kill(child, SIGKILL);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    free_rest();
+    return 0;
+}
