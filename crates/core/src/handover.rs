@@ -11,6 +11,7 @@ use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU8, compiler_fence};
 
+use brkmap_sys::prefetch;
 use brkmap_wire::Counter;
 
 use crate::classes;
@@ -40,9 +41,7 @@ impl<P: Platform> Engine<P> {
         }
         let block = pointer.cast::<Block>();
         // SAFETY: [freed-block] the state byte went from LIVE to REMOTE through us: the block is ours to write.
-        unsafe { (*block).set_next(head) };
-        parcel.head.set(block);
-        parcel.room.set(room - 1);
+        unsafe { parcel.put(page, block, room - 1) };
         true
     }
 
@@ -61,9 +60,7 @@ impl<P: Platform> Engine<P> {
             self.open_parcel(heap, parcel, page, block);
         }
         // SAFETY: [freed-block] the state byte went from LIVE to REMOTE through us: the block is ours to write.
-        unsafe { (*block).set_next(parcel.head.get()) };
-        parcel.head.set(block);
-        parcel.room.set(parcel.room.get().saturating_sub(1));
+        unsafe { parcel.put(page, block, parcel.room.get().saturating_sub(1)) };
         if parcel.room.get() == 0 {
             self.with_gate(heap, || self.send(heap, parcel));
             self.nudge();
@@ -184,6 +181,7 @@ impl<P: Platform> Engine<P> {
     fn each_returned(&self, page: &PageMeta, mut chain: *mut Block, mut take: impl FnMut(*mut Block, &AtomicU8)) {
         let start = page.start();
         let bytes = classes::slices(page.class()) * SLICE;
+        let looks_ahead = page.class() != classes::FIRST_FINE;
         while !chain.is_null() {
             let offset = chain.addr().wrapping_sub(start);
             let byte = if offset < bytes { self.state_of(page, chain.addr()) } else { None };
@@ -192,7 +190,12 @@ impl<P: Platform> Engine<P> {
                 return self.die(Misuse::CorruptedList, chain.addr(), None);
             };
             // SAFETY: [freed-block] a block of this page whose link was written by the thread that freed it.
-            let next = unsafe { (*chain).next() };
+            let next = unsafe {
+                if looks_ahead {
+                    prefetch(Block::ahead(chain).cast());
+                }
+                (*chain).next()
+            };
             take(chain, byte);
             chain = next;
         }

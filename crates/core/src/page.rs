@@ -48,6 +48,27 @@ impl Block {
         self.0.load(Relaxed)
     }
 
+    /// The second word of a block of 16 bytes or more that another thread freed, or whatever lies there: an address to ask the
+    /// cache for, and nothing else.
+    ///
+    /// # Safety
+    /// The block has a second word.
+    #[inline(always)]
+    pub(crate) unsafe fn ahead(block: *mut Block) -> *const Block {
+        // SAFETY: [freed-block] the caller's promise.
+        unsafe { (*block.add(1)).next() }
+    }
+
+    /// Sets the second word of a block.
+    ///
+    /// # Safety
+    /// The block is the caller's and has a second word.
+    #[inline(always)]
+    pub(crate) unsafe fn set_ahead(block: *mut Block, ahead: *mut Block) {
+        // SAFETY: [freed-block] the caller's promise.
+        unsafe { (*block.add(1)).set_next(ahead) }
+    }
+
     /// Links the block in front of `next`.
     #[inline(always)]
     pub(crate) fn set_next(&self, next: *mut Block) {
