@@ -153,6 +153,7 @@ fn attempt(test: Test) -> Tried {
         Test::Trace => trace::try_out(target()?.pid()).map(|()| 0).map_err(say),
         Test::Filter => os::probe::install_filter().map(|()| 0).map_err(say),
         Test::Tracepoint => tracepoint(target()?.pid()),
+        Test::KernelProgram => trace::try_programs().map(|()| 0),
         Test::Break => move_break(),
         Test::Purge => purge(|map| map.advise(0, OS_PAGE as usize, libc::MADV_DONTNEED)),
         Test::PurgeMany => purge(|map| map.advise_as_process(0, OS_PAGE as usize, libc::MADV_DONTNEED)),

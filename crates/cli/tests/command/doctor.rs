@@ -59,8 +59,10 @@ fn refused_calls_are_noticed_and_named() {
     let seen = without([madvise, process_madvise], false);
     assert_eq!(check(&seen, "give back").0, "no");
     assert_eq!(check(&seen, "ptrace").0, "ok");
-    let (ioctl, perf_event_open) = (16, 298);
-    let seen = without([ioctl, perf_event_open], false);
+    let (ioctl, bpf) = (16, 321);
+    let seen = without([ioctl, bpf], false);
+    let (state, finding) = check(&seen, "BPF");
+    assert_eq!((state.as_str(), finding.contains("Operation not permitted")), ("limited", true), "{finding}");
     assert_eq!(check(&seen, "PAGEMAP_SCAN").0, "limited");
     assert_eq!(check(&seen, "pagemap").0, "ok");
 }

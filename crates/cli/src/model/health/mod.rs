@@ -31,6 +31,8 @@ pub(crate) enum Test {
     Filter,
     /// Open a tracepoint of a system call.
     Tracepoint,
+    /// Have programs in the kernel that tell of calls for memory.
+    KernelProgram,
     /// Move the program break; the value is where it is.
     Break,
     /// Give memory back and find zeros.
@@ -49,7 +51,7 @@ pub(crate) enum Test {
 
 impl Test {
     /// All of them.
-    pub(crate) const ALL: [Test; 17] = [
+    pub(crate) const ALL: [Test; 18] = [
         Test::ReadChild,
         Test::ReadChildFile,
         Test::ReadOther,
@@ -60,6 +62,7 @@ impl Test {
         Test::Trace,
         Test::Filter,
         Test::Tracepoint,
+        Test::KernelProgram,
         Test::Break,
         Test::Purge,
         Test::PurgeMany,
@@ -82,6 +85,7 @@ impl Test {
             Test::Trace => "trace",
             Test::Filter => "filter",
             Test::Tracepoint => "tracepoint",
+            Test::KernelProgram => "kernel-program",
             Test::Break => "break",
             Test::Purge => "purge",
             Test::PurgeMany => "purge-many",

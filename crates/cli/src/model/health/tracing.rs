@@ -3,7 +3,7 @@
 use super::{Check, Facts, Test};
 
 pub(super) fn judge(facts: &Facts) -> Vec<Check> {
-    vec![trace(facts), filter(facts), tracepoints(facts)]
+    vec![trace(facts), filter(facts), tracepoints(facts), kernel_programs(facts)]
 }
 
 fn trace(facts: &Facts) -> Check {
@@ -45,11 +45,35 @@ fn tracepoints(facts: &Facts) -> Check {
     Check::limited("tracepoints", format!("{why}{level}"), COST, remedy)
 }
 
+fn kernel_programs(facts: &Facts) -> Check {
+    let Some(why) = facts.refusal(Test::KernelProgram) else {
+        return Check::ok("BPF", "programs in the kernel tell of calls for memory");
+    };
+    let remedy = if facts.is_root() {
+        "a kernel with CONFIG_DEBUG_INFO_BTF; docker: --cap-add=BPF --cap-add=PERFMON --pid=host"
+    } else {
+        "run brkmap as root"
+    };
+    Check::limited("BPF", why, "run --syscalls: the program is stopped at each call for memory", remedy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{found, healthy};
     use super::super::{Outcome, State};
     use super::*;
+
+    #[test]
+    fn who_may_not_load_programs_is_told_how() {
+        let with = |user| {
+            let mut facts = Facts { user, ..healthy() };
+            facts.tests.insert(Test::KernelProgram, Outcome::Refused("bpf: Operation not permitted".to_owned()));
+            found(&facts, "BPF")
+        };
+        assert!(with(1000).state == State::Limited && with(1000).remedy.contains("as root"));
+        assert!(with(0).remedy.contains("--cap-add=BPF"));
+        assert!(found(&healthy(), "BPF").state == State::Ok);
+    }
 
     #[test]
     fn tracepoints_have_several_obstacles() {
