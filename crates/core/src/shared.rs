@@ -132,7 +132,7 @@ impl<P: Platform> Engine<P> {
             return Some(page);
         }
         // Makes it resident, and a page of this process's own if its parent has it too.
-        // SAFETY: [sentinel] an OS page that is the engine's; nobody reads what is written.
+        // SAFETY: [fork-sentinel] an OS page that is the engine's; nobody reads what is written.
         unsafe { page.write_volatile(1) };
         spans.kin.inherited = false;
         if self.kernel().is_shared(page) {
