@@ -3,7 +3,7 @@
  * source: fork(2), copy-on-write; docs/POLICY.md; proc_pid_smaps(5) Pss
  * timeout: 60
  */
-#include "check.h"
+#include "rollup.h"
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -11,19 +11,9 @@ enum { SMALL = 600000, LARGE = 60, LARGE_BYTES = 100000 };
 static void *small[SMALL], *large[LARGE];
 
 /* KiB of anonymous memory, an OS page that two map counted half for each. */
-static long share_of(const char *process)
+static long share_of(pid_t process)
 {
-    char path[64], text[4096];
-    snprintf(path, sizeof path, "/proc/%s/smaps_rollup", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    CHECK(length > 0);
-    text[length] = 0;
-    char *line = strstr(text, "\nPss_Anon:");
-    CHECK(line != NULL);
-    return atol(line + 10);
+    return rollup(process, "\nPss_Anon:");
 }
 
 static void take_large(void)
@@ -50,15 +40,13 @@ int main(void)
     take_large();
     free_large();
     take_large();
-    long before = share_of("self");
+    long before = share_of(getpid());
     pid_t child = _Fork();
     CHECK(child >= 0);
     if (!child)
         for (;;) pause();
     free_large();
-    char number[16];
-    snprintf(number, sizeof number, "%d", child);
-    long after = share_of("self") + share_of(number);
+    long after = share_of(getpid()) + share_of(child);
     kill(child, SIGKILL);
     CHECK_EQ(waitpid(child, NULL, 0), child);
     /* A byte of records for each small block would be 586. */

@@ -4,28 +4,12 @@
  * glibc: differs (what is free below live blocks stays resident until malloc_trim is called)
  * timeout: 60
  */
-#include "check.h"
+#include "rollup.h"
 #include <signal.h>
 #include <sys/wait.h>
 
 enum { SMALL = 40000, BYTES = 1000 };
 static void *small[SMALL];
-
-/* KiB of a line of a process's smaps_rollup. */
-static long figure(pid_t process, const char *name)
-{
-    char path[64], text[4096];
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    CHECK(length > 0);
-    text[length] = 0;
-    char *line = strstr(text, name);
-    CHECK(line != NULL);
-    return atol(line + strlen(name));
-}
 
 static void fill_all(void)
 {
@@ -50,7 +34,7 @@ static void free_rest(void)
 /* The resident size falls below that within a few seconds. */
 static void expect_fall(long limit)
 {
-    for (int tries = 0; figure(getpid(), "\nRss:") > limit; tries++) {
+    for (int tries = 0; rollup(getpid(), "\nRss:") > limit; tries++) {
         CHECK(tries < 60);
         usleep(100000);
     }
@@ -63,16 +47,16 @@ int main(int count, char **words)
         for (;;) pause();
     }
     fill_all();
-    long full = figure(getpid(), "\nRss:");
+    long full = rollup(getpid(), "\nRss:");
     pid_t child = fork();
     CHECK(child >= 0);
     if (!child)
         for (;;) pause();
     free_most();
-    long own = figure(child, "\nPrivate_Dirty:");
+    long own = rollup(child, "\nPrivate_Dirty:");
     usleep(1500000);
-    CHECK(figure(child, "\nPrivate_Dirty:") < own + 400);
-    CHECK(figure(getpid(), "\nRss:") > full - 4000);
+    CHECK(rollup(child, "\nPrivate_Dirty:") < own + 400);
+    CHECK(rollup(getpid(), "\nRss:") > full - 4000);
     kill(child, SIGKILL);
     CHECK_EQ(waitpid(child, NULL, 0), child);
     expect_fall(full / 2);
