@@ -78,14 +78,10 @@ fn pattern(seed: usize, at: usize) -> u8 {
 
 #[test]
 fn blocks_are_counted() {
-    let before = brkmap::stats().allocated;
     let held: Vec<Filled> = (0..1000).map(|n| Filled::new(1000, 8, n)).collect();
     let during = brkmap::stats().allocated;
-    // Other tests run beside this one and free theirs meanwhile; a million bytes are more than they hold at once.
-    assert!(
-        during > before.saturating_sub(500_000) + 500_000,
-        "{before} bytes live before, {during} with a million more"
-    );
+    // Other tests run beside this one, and what they hold comes and goes: only one's own blocks are sure to be counted.
+    assert!(during >= 1_000_000, "{during} bytes counted while a million of this test's are live");
     drop(held);
 }
 
