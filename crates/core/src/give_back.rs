@@ -21,6 +21,7 @@ use brkmap_wire::{Counter, Rule};
 use crate::batch::{Batch, Emptied};
 use crate::engine::{Engine, Platform};
 use crate::geometry::{LEAF_SLICES, SLICE, round_up, slice_address, slice_of};
+use crate::huge::CHUNK;
 use crate::kept::Which;
 use crate::page_map::Leaf;
 use crate::patience;
@@ -87,7 +88,8 @@ impl<P: Platform> Engine<P> {
             }
             // What was taken now and then stays, so that a loop at the edge does not move the break each time.
             let needed = top - spans.top_low.min(top);
-            self.trim_break(spans, threshold, pad.max(needed * SLICE), Rule::BreakTop);
+            let keep = keep_whole_chunks(spans, top * SLICE, pad.max(needed * SLICE));
+            self.trim_break(spans, threshold, keep, Rule::BreakTop);
         }
     }
 
@@ -253,6 +255,16 @@ impl<P: Platform> Engine<P> {
         self.dirty_hint.store(spans.dirty, Relaxed);
         spans.purged += emptied.bytes / SLICE;
         emptied
+    }
+}
+
+/// Bytes to leave of the `free` ones at the top, at least `keep`, so that none of the huge pages that the heap grows by is
+/// cut: the kernel would split it, and bring what is needed again in small pages.
+fn keep_whole_chunks(spans: &Spans, free: usize, keep: usize) -> usize {
+    let low = spans.brk.end - free;
+    match low.saturating_add(keep).checked_next_multiple_of(CHUNK) {
+        Some(end) if spans.is_huge => end - low,
+        _ => keep,
     }
 }
 

@@ -36,7 +36,7 @@ use crate::geometry::SLICE;
 use crate::heap::Heap;
 use crate::kept::Which;
 use crate::lifecycle::{ACTIVE, IDLE};
-use crate::page::{PageMeta, Record, Status, owner, state};
+use crate::page::{PageMeta, Record, Status, owner};
 use crate::page_map::{Leaf, WORDS};
 
 /// How eager a look is.
@@ -247,22 +247,24 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// Blocks that are live or on their way, and the OS pages that hold a part of one.
+    /// Blocks that are live or on their way, and the OS pages that hold a part of one. A look comes here with every page of
+    /// the heap: so its blocks are read by the group, and after a busy one those that begin in the same OS page are passed
+    /// over.
     fn census(&self, page: &PageMeta, record: &Record) -> (u32, OsPages) {
-        let (size, os_page) = (page.block_bytes(), self.os_page.load(Relaxed));
+        let (size, shift) = (page.block_bytes(), self.os_page.load(Relaxed).trailing_zeros());
+        // SAFETY: [page-table] the page is in use.
+        let blocks = unsafe { page.busy_blocks(record.frontier.load(Relaxed) as usize) };
         let mut taken = [0; 2];
-        let mut busy = 0;
-        for index in 0..record.frontier.load(Relaxed) as usize {
-            // SAFETY: [state-index] below the capacity.
-            let byte = unsafe { page.state(index) }.load(Acquire);
-            if byte == state::LIVE || byte == state::REMOTE {
-                busy += 1;
-                for at in index * size / os_page..=(index * size + size - 1) / os_page {
-                    taken[at / 64 % 2] |= 1 << (at % 64);
-                }
+        let mut at = 0;
+        while let Some(index) = blocks.next(at) {
+            let last = (index * size + size - 1) >> shift;
+            for os_page in (index * size) >> shift..=last {
+                taken[os_page / 64 % 2] |= 1 << (os_page % 64);
             }
+            // The first block that ends behind that OS page.
+            at = ((last + 1) << shift) / size;
         }
-        (busy, taken)
+        (blocks.count(), taken)
     }
 
     /// OS pages of a page that lie wholly in its carved part; the rest is untouched or will be carved on. Carved to its

@@ -119,6 +119,39 @@ pub(crate) mod state {
     pub(crate) const FREED: u8 = 2;
     /// Freed by another thread, not with the owner yet.
     pub(crate) const REMOTE: u8 = 3;
+
+    // What is live or on its way is odd: see `busy_blocks`.
+    const _: () = assert!(LIVE & REMOTE & 1 == 1 && (NEVER | FREED) & 1 == 0);
+}
+
+/// State bytes that are read together.
+const GROUP: usize = 16;
+/// Blocks of a page, at most.
+const MOST_BLOCKS: usize = SLICE / classes::SIZES_CONST[0] as usize;
+
+/// Some of the blocks of a page: a bit each, in the first `used` words.
+pub(crate) struct Blocks {
+    words: [u64; MOST_BLOCKS / 64],
+    used: usize,
+}
+
+impl Blocks {
+    /// How many they are.
+    pub(crate) fn count(&self) -> u32 {
+        self.words[..self.used].iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// The first of them from `index` on.
+    pub(crate) fn next(&self, index: usize) -> Option<usize> {
+        let words = &self.words[..self.used];
+        let mut at = index / 64;
+        let mut rest = *words.get(at)? & (u64::MAX << (index % 64));
+        while rest == 0 {
+            at += 1;
+            rest = *words.get(at)?;
+        }
+        Some(at * 64 + rest.trailing_zeros() as usize)
+    }
 }
 
 pub(crate) const STATUS_MASK: u8 = 3;
@@ -333,6 +366,25 @@ impl PageMeta {
         unsafe { &*self.states.load(Relaxed).add(index) }
     }
 
+    /// Which of the first `carved` blocks are live or on their way.
+    ///
+    /// # Safety
+    /// [page-table]
+    pub(crate) unsafe fn busy_blocks(&self, carved: usize) -> Blocks {
+        let carved = carved.min(MOST_BLOCKS);
+        let mut blocks = Blocks { words: [0; MOST_BLOCKS / 64], used: carved.div_ceil(64) };
+        let table = self.states.load(Relaxed).cast::<[AtomicU8; GROUP]>();
+        for group in 0..carved.div_ceil(GROUP) {
+            // SAFETY: [page-table] a table's state bytes are whole groups.
+            let busy = brkmap_sys::odd_bytes(unsafe { &*table.add(group) });
+            blocks.words[group * GROUP / 64] |= (busy as u64) << (group * GROUP % 64);
+        }
+        if !carved.is_multiple_of(64) {
+            blocks.words[carved / 64] &= (1 << (carved % 64)) - 1;
+        }
+        blocks
+    }
+
     /// Index of the block at `offset` of a small page, if a block starts there.
     #[inline(always)]
     pub(crate) fn small_index_of(&self, offset: usize) -> Option<usize> {
@@ -365,7 +417,7 @@ impl PageMeta {
 
     /// Bytes for the states: one for every index that the division can yield on this class.
     const fn state_bytes(class: usize) -> usize {
-        (classes::slices(class) * SLICE / classes::SIZES_CONST[class] as usize + 1).next_multiple_of(16)
+        (classes::slices(class) * SLICE / classes::SIZES_CONST[class] as usize + 1).next_multiple_of(GROUP)
     }
 
     // Runs and direct mappings.
@@ -434,5 +486,30 @@ impl Record {
         }
         let (first, last) = (index * size / os_page, (index * size + size - 1) / os_page);
         (first..=last).any(|page| self.is_hole(page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_blocks_are_those_with_an_odd_state_below_what_is_carved() {
+        let states: Vec<AtomicU8> =
+            (0..MOST_BLOCKS).map(|index| AtomicU8::new((index * index / 7 % 4) as u8)).collect();
+        let page = PageMeta::empty();
+        page.states.store(states.as_ptr().cast_mut(), Relaxed);
+        for carved in [0, 1, 15, 16, 17, 63, 64, 65, 1000, MOST_BLOCKS - 1, MOST_BLOCKS] {
+            let expected: Vec<usize> = (0..carved)
+                .filter(|&index| matches!(states[index].load(Relaxed), state::LIVE | state::REMOTE))
+                .collect();
+            // SAFETY: [page-table] the table above is whole groups.
+            let blocks = unsafe { page.busy_blocks(carved) };
+            let mut found = Vec::new();
+            while let Some(index) = blocks.next(found.last().map_or(0, |last| last + 1)) {
+                found.push(index);
+            }
+            assert_eq!((found, blocks.count() as usize), (expected.clone(), expected.len()), "{carved}");
+        }
     }
 }

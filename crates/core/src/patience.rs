@@ -17,10 +17,10 @@ pub const LONGEST_MS: u64 = 400;
 const NEGLIGIBLE: usize = 64 << 10;
 /// Looks for which a regretted drop is not answered at once, at most.
 const LONGEST_PENALTY: u32 = 64;
-/// Blocks that a look visits in a millisecond of processor time, at least (2 ns each; 2026-11).
-const BLOCKS_A_MS: usize = 500_000;
+/// Blocks that a look visits in a millisecond of processor time, at least (0.3 to 0.5 ns each; 2026-11).
+const BLOCKS_A_MS: usize = 2_000_000;
 /// One part in so many of a processor may go into looks that find nothing.
-const SHARE: u64 = 128;
+const SHARE: u64 = 256;
 /// A pause is not made longer than this for the sake of [`SHARE`].
 const LONGEST_FOR_SHARE_MS: u64 = 2000;
 
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(pauses, [200, 400, 400, 400]);
         assert_eq!(patience.fruitless(), 4);
         let blocks = |blocks| Outcome { blocks, ..Outcome::default() };
-        assert_eq!(patience.pause_ms(blocks(5_000_000)), 1280);
+        assert_eq!(patience.pause_ms(blocks(10_000_000)), 1280);
         assert_eq!(patience.pause_ms(blocks(1 << 30)), LONGEST_FOR_SHARE_MS);
         patience.begin();
         assert_eq!(patience.pause_ms(blocks(1 << 30)), SHORTEST_MS);

@@ -189,6 +189,29 @@ fn a_fork_ends_growth_by_huge_pages() {
 }
 
 #[test]
+fn the_top_of_the_break_is_not_cut_within_a_huge_page_while_a_heap_grows_by_them() {
+    const CHUNK: usize = 2 << 20;
+    on_large_stack(|| {
+        for (options, whole) in [("background:off", true), ("background:off,thp:off", false)] {
+            let bench = Bench::new(options);
+            let mut blocks: Vec<_> = (0..61_700).map(|_| bench.take(1000)).collect();
+            let end = bench.sim().break_range().1;
+            assert_eq!(end.is_multiple_of(CHUNK), whole, "{options}: {end:x}");
+            while bench.sim().break_range().1 == end {
+                bench.give(blocks.pop().expect("the break is cut before all is free"));
+                bench.sim().advance_ms(1);
+            }
+            // The first cut. It ends the growth for those that follow, as nothing is taken between.
+            let cut = bench.sim().break_range().1;
+            assert_eq!(cut.is_multiple_of(CHUNK), whole, "{options}: {cut:x}");
+            blocks.into_iter().for_each(|block| bench.give(block));
+            bench.0.trim(0);
+            bench.0.check_all().unwrap();
+        }
+    });
+}
+
+#[test]
 fn what_went_back_is_not_filled_again_where_the_system_makes_huge_pages_of_everything() {
     on_large_stack(|| {
         for (options, mib, told) in [("", 20, true), ("thp:off", 20, true), ("", 60, true), ("", 4, false)] {

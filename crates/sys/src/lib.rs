@@ -27,7 +27,7 @@
 #![cfg_attr(not(feature = "sim"), no_std)]
 
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU8, AtomicU32};
 
 mod calls;
 pub mod linux;
@@ -69,6 +69,13 @@ pub unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
 pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
     // SAFETY: [record-field] promised by the caller.
     unsafe { linux::field_is::<OFFSET, T>(record, value) }
+}
+
+/// Which of 16 bytes are odd, a bit each, the first one's lowest. Each byte is read as an acquire load reads it, in no order
+/// among them; compilers do not read atomic bytes together.
+#[inline(always)]
+pub fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
+    linux::odd_bytes(bytes)
 }
 
 /// Asks for the cache line at an address, if there is one; never faults.

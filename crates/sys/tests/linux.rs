@@ -5,7 +5,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use brkmap_sys::linux::{Linux, at_fork, thread_word};
@@ -557,4 +557,14 @@ fn fork_calls_the_handlers_on_both_sides() {
     assert!(in_child(|| PREPARED.load(Ordering::SeqCst) > 0 && IN_CHILD.load(Ordering::SeqCst) == 1));
     assert!(IN_PARENT.load(Ordering::SeqCst) > parents_before);
     assert_eq!(IN_CHILD.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn sixteen_bytes_are_told_apart_by_their_lowest_bit() {
+    for seed in 0..1000_u32 {
+        let bytes: [AtomicU8; 16] =
+            std::array::from_fn(|at| AtomicU8::new((seed.wrapping_mul(2_654_435_761) >> at) as u8 ^ (at as u8) << 3));
+        let plain = (0..16).filter(|&at| bytes[at].load(Ordering::Relaxed) % 2 == 1).fold(0, |mask, at| mask | 1 << at);
+        assert_eq!(brkmap_sys::odd_bytes(&bytes), plain, "{bytes:?}");
+    }
 }

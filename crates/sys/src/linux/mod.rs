@@ -454,6 +454,34 @@ pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) 
     word.load(Ordering::Relaxed) == value
 }
 
+/// See [`odd_bytes`](crate::odd_bytes).
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
+    let mask: u32;
+    // SAFETY: [record-field] reads the bytes; what another thread writes meanwhile is whole bytes, and loads stay in order
+    // on this architecture.
+    unsafe {
+        core::arch::asm!(
+            "movdqu {bytes}, xmmword ptr [{address}]",
+            "psllw {bytes}, 7",
+            "pmovmskb {mask:e}, {bytes}",
+            bytes = out(xmm_reg) _,
+            address = in(reg) bytes.as_ptr(),
+            mask = lateout(reg) mask,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    mask as u16
+}
+
+/// See [`odd_bytes`](crate::odd_bytes).
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
+    (0..16).fold(0, |mask, at| mask | u16::from(bytes[at].load(Ordering::Acquire) & 1) << at)
+}
+
 /// See [`prefetch`](crate::prefetch).
 #[inline(always)]
 pub(crate) fn prefetch(address: *const u8) {
