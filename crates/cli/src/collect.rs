@@ -1,6 +1,7 @@
 //! Opens the files of a process and hands their contents to the parsers: the only place that reads `/proc/PID`.
 
 use crate::elf;
+use crate::heap::glibc::Chain;
 use crate::heap::occupancy::Detail;
 use crate::heap::{self, Memory};
 use crate::model::snapshot::{Executable, Snapshot};
@@ -22,16 +23,26 @@ pub(crate) struct ProcessMemory {
     tid: i32,
     /// Opened by the first read. `process_vm_readv` is the way where this one is forbidden.
     file: OnceCell<io::Result<File>>,
+    chain: Chain,
 }
 
 impl ProcessMemory {
     /// Of the process of a thread.
     pub(crate) fn new(tid: i32) -> ProcessMemory {
-        ProcessMemory { tid, file: OnceCell::new() }
+        ProcessMemory::with(tid, Chain::default())
+    }
+
+    /// The same, where chunks of the heap are known.
+    pub(crate) fn with(tid: i32, chain: Chain) -> ProcessMemory {
+        ProcessMemory { tid, file: OnceCell::new(), chain }
     }
 }
 
 impl Memory for ProcessMemory {
+    fn chunk_word(&self, address: u64) -> Option<u64> {
+        self.chain.word(address)
+    }
+
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
         let file = self.file.get_or_init(|| File::open(format!("/proc/{}/mem", self.tid)));
         let mut done = 0;
@@ -66,6 +77,8 @@ fn file_key(file: &File) -> Option<FileKey> {
 pub(crate) struct Collector {
     /// How closely heaps are looked at.
     pub(crate) detail: Detail,
+    /// Chunks in the heap of the process that the next look is at, as far as they are known.
+    pub(crate) chain: Chain,
     executables: HashMap<FileKey, Option<Executable>>,
     libcs: HashMap<FileKey, Option<u16>>,
 }
@@ -226,7 +239,8 @@ mod tests {
     fn both_ways_read_the_same() {
         let own = std::process::id() as i32;
         let by_file = ProcessMemory::new(own);
-        let by_call = ProcessMemory { tid: own, file: OnceCell::from(Err(io::ErrorKind::PermissionDenied.into())) };
+        let no_file = OnceCell::from(Err(io::ErrorKind::PermissionDenied.into()));
+        let by_call = ProcessMemory { tid: own, file: no_file, chain: Chain::default() };
         let written: Vec<u8> = (0..100_000u32).map(|at| (at * 7 % 251) as u8).collect();
         for memory in [&by_file, &by_call] {
             let mut read = vec![0; written.len()];

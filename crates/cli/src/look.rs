@@ -76,7 +76,7 @@ fn attempt(pid: i32, collector: &mut Collector) -> Result<Look, Refusal> {
     if !snapshot.status.has_memory || snapshot.mappings.is_empty() {
         return Err(without_memory(pid));
     }
-    let memory = ProcessMemory::new(pid);
+    let memory = ProcessMemory::with(pid, std::mem::take(&mut collector.chain));
     check_access(pid, &memory, &snapshot.mappings)?;
     let residency = residency(pid, &snapshot.mappings)
         .map_err(|error| Refusal::Unreadable(format!("the page table of process {pid} cannot be read: {error}")))?;

@@ -17,6 +17,11 @@ pub(crate) trait Memory {
     /// Fills `out` from `address`; an error if any byte of it is not there.
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()>;
 
+    /// The second word of the chunk of glibc's at an address, where it is known without reading.
+    fn chunk_word(&self, _address: u64) -> Option<u64> {
+        None
+    }
+
     /// Fills `out` from several ranges, one behind the other; an error if any byte of them is not there.
     fn read_ranges(&self, ranges: &[(u64, usize)], out: &mut [u8]) -> io::Result<()> {
         let mut rest = out;

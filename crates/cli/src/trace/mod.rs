@@ -29,6 +29,7 @@ pub(crate) use attach::attach;
 use calls::Recorder;
 pub(crate) use calls::{Listener, Options, Recorded};
 use filter::Filter;
+use kernel::Record;
 use processes::Processes;
 use ptrace::{Change, End, Event, Registers};
 pub(crate) use ptrace::{Stops, Usage, try_out};
@@ -292,7 +293,11 @@ impl Tracer {
     /// Enters the calls that the kernel tells of. What a thread called before it stopped is there then.
     fn read_kernel(&mut self) {
         let (Some(kernel), Some(recorder)) = (&self.kernel, &mut self.recorder) else { return };
-        while kernel.next(|told| recorder.told(told)).is_some() {}
+        let mut enter = |record: Record| match record {
+            Record::Call(told) => recorder.told(told),
+            Record::Chunks(chunks) => self.processes.chunks(&chunks),
+        };
+        while kernel.next(&mut enter).is_some() {}
     }
 
     /// Handles one event; the result is the end of the command.

@@ -1,7 +1,9 @@
 //! The living processes of a run, and what stays of the ended ones.
 
+use super::kernel::Chunks;
 use super::track::{Track, Tracks};
 use crate::collect::{self, Collector};
+use crate::heap::glibc::Chain;
 use crate::heap::occupancy::Detail;
 use crate::model::depth::Depth;
 use crate::model::in_force::Wanted;
@@ -32,6 +34,8 @@ struct Living {
     sample: Option<(String, u64, Instant)>,
     earlier: Vec<EarlierProgram>,
     track: Track,
+    /// What is known of its heap now that it is about to end.
+    chain: Chain,
 }
 
 /// See the module.
@@ -147,6 +151,15 @@ impl Processes {
         is_tracer
     }
 
+    /// A process is about to end, and these are chunks of its heap. Where other threads run, they may change them yet.
+    pub(super) fn chunks(&mut self, chunks: &Chunks) {
+        if let Some(living) = self.living.get_mut(&chunks.pid)
+            && living.threads.len() == 1
+        {
+            living.chain.add(chunks.start, chunks.words());
+        }
+    }
+
     /// A thread is in the kernel's exit path.
     pub(super) fn exiting(&mut self, tid: i32) {
         let Some(&pid) = self.threads.get(&tid) else { return };
@@ -161,7 +174,8 @@ impl Processes {
         if let Some(answer) = self.tracks.last_answer(pid) {
             self.tracks.enter(answer, &mut living.track, living.traced);
         }
-        if self.tracks.look_at_end(tid, pid == self.main, &mut living.track, &mut self.collector)
+        let chain = std::mem::take(&mut living.chain);
+        if self.tracks.look_at_end(tid, pid == self.main, chain, &mut living.track, &mut self.collector)
             && let Some(deep) = &living.track.depth.end
         {
             let process = Process::of(pid, &deep.inspection.look.snapshot, &self.wanted, Moment::AtExit);

@@ -2,6 +2,7 @@
 
 use super::looker::{Answer, Looker, cpu_time, look_now};
 use crate::collect::{self, Collector, MemorySize};
+use crate::heap::glibc::Chain;
 use crate::model::depth::{Deep, Depth, When};
 use crate::model::pace::{Budget, News, Watermark};
 use crate::model::timeline::Moment;
@@ -120,11 +121,12 @@ impl Tracks {
     }
 
     /// Takes the look at the end of a process, through the thread that still has its memory. The command's own process
-    /// always gets one, a child if it is large and there is time.
+    /// always gets one, a child if it is large and there is time. `chain` is what is known of its heap.
     pub(super) fn look_at_end(
         &mut self,
         tid: i32,
         is_main: bool,
+        chain: Chain,
         track: &mut Track,
         collector: &mut Collector,
     ) -> bool {
@@ -133,6 +135,7 @@ impl Tracks {
             return false;
         }
         let start = cpu_time();
+        collector.chain = chain;
         let deep = look_now(tid, collector, self.begin);
         self.budget.spend(rss, cpu_time().saturating_sub(start));
         deep.map(|deep| track.add(deep, When::AtEnd)).is_some()

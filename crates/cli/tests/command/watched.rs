@@ -130,6 +130,66 @@ fn programs_in_the_kernel_tell_what_stops_tell() {
     }
 }
 
+/// Fills 60 MiB of the break with chunks, and frees every third; says what malloc counts as in use. With a word a second thread
+/// sleeps meanwhile.
+const CHUNKS: &str = r#"
+    #include <malloc.h>
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <unistd.h>
+    static char *blocks[60000];
+    static void *sleeper(void *nothing) { pause(); return nothing; }
+    int main(int count, char **words) {
+        pthread_t thread;
+        if (count > 1) pthread_create(&thread, 0, sleeper, 0);
+        for (int i = 0; i < 60000; i++) memset(blocks[i] = malloc(100 + i % 2000), 1, 100 + i % 2000);
+        for (int i = 0; i < 60000; i += 3) free(blocks[i]);
+        dprintf(1, "%zu\n", mallinfo2().uordblks);
+        return 0;
+    }"#;
+
+/// Runs a program; what brkmap read meanwhile, in bytes, what malloc had in use by brkmap, and by the program.
+fn read_at_end(command: &[&str]) -> (u64, u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let flags = ["run", "--syscalls", "--alloc", "system", "--json", "-o", file.to_str().unwrap(), "--"];
+    let child = brkmap(&[&flags[..], command].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // SAFETY: [plain-data] zeros are a value of it.
+    let mut ended = unsafe { std::mem::zeroed() };
+    // SAFETY: [valid-out-pointer] a siginfo_t of ours; the process stays to be asked about.
+    let waited = unsafe { libc::waitid(libc::P_PID, child.id(), &raw mut ended, libc::WEXITED | libc::WNOWAIT) };
+    assert_eq!(waited, 0);
+    let counts = std::fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap();
+    let ran = child.wait_with_output().unwrap();
+    let document = document(&file, &ran);
+    let total = &document["processes"][0]["looks"]["end"]["glibc"]["total"];
+    let seen = ["live_bytes", "header_bytes", "cached_bytes"].iter().map(|key| total[*key].as_u64().unwrap()).sum();
+    (read, seen, String::from_utf8(ran.stdout).unwrap().trim().parse().unwrap())
+}
+
+/// Whether the kernel's machine has loops without a bound that it sees (Linux 6.9).
+fn kernel_may_follow() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    kernel_may_tell() && (numbers.next(), numbers.next()) >= (Some(6), Some(9))
+}
+
+#[test]
+fn a_heap_is_followed_inside_the_kernel_where_its_process_ends_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path(), CHUNKS, &["-pthread", "-w"]);
+    let (read, seen, counted) = read_at_end(&[&program]);
+    assert_eq!(seen, counted);
+    assert_eq!(read < 20 << 20, kernel_may_follow(), "{read} bytes were read");
+    // What other threads may change yet is read once they are gone.
+    let (read, seen, counted) = read_at_end(&[&program, "threads"]);
+    assert_eq!(seen, counted);
+    assert!(read > 60 << 20, "{read} bytes were read");
+}
+
 #[test]
 fn nothing_is_lost_however_fast_calls_come() {
     let folder = tempfile::tempdir().unwrap();

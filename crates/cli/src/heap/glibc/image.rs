@@ -1,6 +1,7 @@
 //! Processes that do not exist: libc's data, a break heap, a thread's heap and a mapped block, laid out as one of the known
 //! versions would, for tests. It is also how versions are tested of which no package is at hand.
 
+use super::chain::Chain;
 use super::layout::{BINS, Counts, IS_MAPPED, Layout, NOT_MAIN, PREV_IN_USE};
 use crate::heap::Memory;
 use crate::heap::image::Space;
@@ -32,6 +33,8 @@ pub(super) enum Piece {
 pub(super) struct Image {
     pub(super) space: Space,
     pub(super) residency: Residency,
+    /// What is known of its chunks beforehand.
+    pub(super) chain: Chain,
 }
 
 impl std::ops::Deref for Image {
@@ -49,6 +52,10 @@ impl std::ops::DerefMut for Image {
 }
 
 impl Memory for Image {
+    fn chunk_word(&self, address: u64) -> Option<u64> {
+        self.chain.word(address)
+    }
+
     fn read(&self, address: u64, out: &mut [u8]) -> io::Result<()> {
         self.space.read(address, out)
     }
@@ -66,7 +73,7 @@ impl Image {
     }
 
     fn sized(layout: &Layout, main: &[Piece], thread: &[Piece], heap: u64, thread_heap: u64, block: u64) -> Image {
-        let mut image = Image { space: Space::default(), residency: Residency::default() };
+        let mut image = Image { space: Space::default(), residency: Residency::default(), chain: Chain::default() };
         image.map_resident(HEAP, heap, 0, "[heap]");
         image.map_resident(THREAD_HEAP, thread_heap, 0, "");
         image.map_resident(DATA, 0x2000, 7, "/lib/x86_64-linux-gnu/libc.so.6");

@@ -12,6 +12,7 @@
 
 mod account;
 mod caches;
+mod chain;
 mod find;
 pub(crate) mod layout;
 mod lists;
@@ -29,6 +30,7 @@ use crate::heap::occupancy::{Detail, Occupancy};
 use crate::proc::residency::Residency;
 use crate::proc::smaps::Mapping;
 pub(crate) use account::Sizes;
+pub(crate) use chain::Chain;
 pub(crate) use find::is_glibc;
 use layout::Layout;
 use source::Source;

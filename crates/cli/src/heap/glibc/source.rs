@@ -169,6 +169,11 @@ impl<'a> Source<'a> {
         Some(&self.window[offset..offset + bytes])
     }
 
+    /// The second word of a chunk, where it is known without reading.
+    pub(super) fn chunk_word(&self, at: u64) -> Option<u64> {
+        self.memory.chunk_word(at)
+    }
+
     /// A word, through the window.
     pub(super) fn word(&mut self, at: u64) -> Option<u64> {
         let bytes = self.slice(at, 8)?;

@@ -57,6 +57,41 @@ fn every_layout_is_read_exactly() {
     }
 }
 
+/// Chunks that are known beforehand, all of them or the first few, change nothing.
+#[test]
+fn what_is_known_of_chunks_agrees_with_what_is_read() {
+    for layout in &ALL {
+        let plain = read_image(&image(layout), Some(layout.versions.0)).unwrap();
+        for count in 0..16 {
+            let mut image = image(layout);
+            let mut at = HEAP;
+            for _ in 0..count {
+                let mut word = [0; 8];
+                image.read(at + 8, &mut word).unwrap();
+                image.chain.add(at, [u64::from_le_bytes(word)]);
+                at += u64::from_le_bytes(word) & !7;
+                if at >= HEAP + HEAP_BYTES {
+                    break;
+                }
+            }
+            assert_eq!(read_image(&image, Some(layout.versions.0)).unwrap(), plain, "{count} of {layout:?}");
+        }
+    }
+}
+
+/// A chain that is not the heap's is found out, or the walk ends: nothing else may happen.
+#[test]
+fn a_forged_chain_only_makes_other_figures() {
+    let words = [0x20, 0x21, 0x31, 0x1001, 0x10_0001, 0x7fff_ffff_ffff_fff1, 0x25, 0x23];
+    for first in words {
+        for second in words {
+            let mut image = image(&ALL[2]);
+            image.chain.add(HEAP, [first, second, 0x41, first, second]);
+            let _ = read_image(&image, Some(36));
+        }
+    }
+}
+
 #[test]
 fn rows_sum_to_what_is_resident() {
     for layout in &ALL {

@@ -276,7 +276,8 @@ impl Walk<'_, '_> {
         if segment.top == Some(at) {
             return Place::Top;
         }
-        let Some(word) = self.source.word(at + 8) else { return Place::Nonsense };
+        let known = self.source.chunk_word(at);
+        let Some(word) = known.or_else(|| self.source.word(at + 8)) else { return Place::Nonsense };
         let size = word & !7;
         if size == HEADER || word == PREV_IN_USE {
             return Place::Fence;
@@ -295,6 +296,10 @@ impl Walk<'_, '_> {
         let next = at + size;
         if next == segment.end {
             return Place::Chunk { size, is_free: false };
+        }
+        // Chunks that are known beforehand are not in the middle of a change, for which the foot would be looked at.
+        if let Some(word) = known.and_then(|_| self.source.chunk_word(next)) {
+            return Place::Chunk { size, is_free: word & PREV_IN_USE == 0 };
         }
         let Some(pair) = self.source.slice(next, 16) else { return Place::Nonsense };
         let (foot, word) = (crate::heap::brkmap::number(pair, 0, 8), crate::heap::brkmap::number(pair, 8, 8));

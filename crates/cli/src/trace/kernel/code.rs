@@ -48,6 +48,7 @@ pub(super) enum Helper {
     ReadUser = 112,
     ReadKernel = 113,
     SignalThread = 117,
+    RingOutput = 130,
     RingReserve = 131,
     RingSubmit = 132,
     RingQuery = 134,
@@ -159,6 +160,12 @@ impl Code {
     pub(super) fn jump_if_register(&mut self, condition: If, register: Register, other: Register, to: Label) {
         self.jumps.push((self.instructions.len(), to));
         self.push(0x0d | condition as u8, register, other, 0, 0);
+    }
+
+    /// At the start of a loop whose end the machine cannot see: leaves it after some millions of rounds (Linux 6.9).
+    pub(super) fn jump_if_too_often(&mut self, to: Label) {
+        self.jumps.push((self.instructions.len(), to));
+        self.push(0xe5, 0, 0, 0, 0);
     }
 
     /// Ends the program with 0.

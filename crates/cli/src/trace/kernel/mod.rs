@@ -11,7 +11,7 @@ mod types;
 
 use super::ptrace::Registers;
 use machine::{Map, Ring, attach, kind, with_types};
-use program::{Maps, Writer, record, registers};
+use program::{Maps, Writer, chunks, record, registers};
 use std::fs;
 use std::os::fd::OwnedFd;
 
@@ -41,13 +41,36 @@ pub(super) struct Told<'a> {
     pub(super) stack: &'a [u8],
 }
 
+/// Chunks of the heap on the break of a process that is about to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chunks<'a> {
+    pub(super) pid: i32,
+    /// Address of the first one.
+    pub(super) start: u64,
+    /// Their second words, little-endian; as many as are chunks.
+    pub(super) words: &'a [u8],
+}
+
+impl Chunks<'_> {
+    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
+        self.words.as_chunks().0.iter().map(|&word| u64::from_le_bytes(word))
+    }
+}
+
+/// A record of the ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Record<'a> {
+    Call(Told<'a>),
+    Chunks(Chunks<'a>),
+}
+
 /// The programs, attached.
 pub(super) struct Watch {
     processes: Map,
     lost: Map,
     ring: Ring,
     /// Closing them takes the programs away.
-    _attached: [OwnedFd; 2],
+    _attached: Vec<OwnedFd>,
     _maps: [Map; 3],
 }
 
@@ -101,7 +124,10 @@ impl Watch {
         let too_long = || "a program became too long".to_owned();
         let enter = attach("sys_enter", &writer.enter().ok_or_else(too_long)?)?;
         let exit = attach("sys_exit", &writer.exit().ok_or_else(too_long)?)?;
-        Ok(Watch { processes, lost, ring, _attached: [enter, exit], _maps: [open, ring_map, each] })
+        let mut attached = vec![enter, exit];
+        // Before Linux 6.9 heaps are read from outside.
+        attached.extend(writer.walk().and_then(|walk| attach("sys_enter", &walk).ok()));
+        Ok(Watch { processes, lost, ring, _attached: attached, _maps: [open, ring_map, each] })
     }
 
     /// Watches a process from now on; whether that was possible.
@@ -115,9 +141,9 @@ impl Watch {
         let _ = self.processes.remove(pid as u32);
     }
 
-    /// Hands out the next call, in the order of their ends.
-    pub(super) fn next<T>(&self, mut take: impl FnMut(Told) -> T) -> Option<T> {
-        self.ring.next(|bytes| told(bytes).map(&mut take)).flatten()
+    /// Hands out the next record: calls in the order of their ends, and chunks.
+    pub(super) fn next<T>(&self, mut take: impl FnMut(Record) -> T) -> Option<T> {
+        self.ring.next(|bytes| record(bytes).map(&mut take)).flatten()
     }
 
     /// Calls that found no room.
@@ -126,11 +152,21 @@ impl Watch {
     }
 }
 
+fn word(bytes: &[u8], at: i16) -> Option<u64> {
+    let eight = bytes.get(at as usize..at as usize + 8)?;
+    Some(u64::from_le_bytes(eight.try_into().ok()?))
+}
+
+fn record(bytes: &[u8]) -> Option<Record<'_>> {
+    if bytes.len() != chunks::BYTES as usize {
+        return told(bytes).map(Record::Call);
+    }
+    let words = &bytes[chunks::WORDS as usize..];
+    Some(Record::Chunks(Chunks { pid: word(bytes, chunks::PID)? as i32, start: word(bytes, chunks::START)?, words }))
+}
+
 fn told(bytes: &[u8]) -> Option<Told<'_>> {
-    let word = |at: i16| {
-        let eight = bytes.get(at as usize..at as usize + 8)?;
-        Some(u64::from_le_bytes(eight.try_into().ok()?))
-    };
+    let word = |at: i16| word(bytes, at);
     let register = |at: i16| word(record::REGISTERS + at);
     let pid_tid = word(record::PID_TID)?;
     let before = word(record::OPEN + 8)?;
@@ -206,7 +242,19 @@ mod tests {
         for end in 0..bytes.len().min(record::STACK as usize) {
             assert!(told(&bytes[..end]).is_none(), "{end}");
         }
+        let Some(Record::Call(call)) = record(&bytes) else { panic!("a call") };
+        assert_eq!(call.tid, 8);
         bytes.fill(255);
         assert_eq!(told(&bytes).unwrap().stack.len(), bytes.len() - record::STACK as usize);
+    }
+
+    #[test]
+    fn records_of_their_length_are_chunks() {
+        let words = [9 << 32 | 7, 0x5000].into_iter().chain(0x21..).map(u64::to_le_bytes);
+        let bytes: Vec<u8> = words.take(chunks::BYTES as usize / 8).flatten().collect();
+        let Some(Record::Chunks(chunks)) = record(&bytes) else { panic!("chunks") };
+        assert_eq!((chunks.pid, chunks.start), (7, 0x5000));
+        assert_eq!(chunks.words().collect::<Vec<_>>(), (0x21..0x31).collect::<Vec<_>>());
+        assert!(record(&bytes[..bytes.len() - 8]).is_none());
     }
 }

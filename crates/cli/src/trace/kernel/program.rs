@@ -1,10 +1,13 @@
-//! The two programs: one at the beginning of every system call, one at its end. Calls other than those of [`Kind`], and
+//! The programs: one at the beginning of every system call, one at its end. Calls other than those of [`Kind`], and
 //! processes that are not in the table, cost a few instructions.
 //!
 //! ```text
 //!   sys_enter ──► when, RSS where the call may lower it, head of a chunk ──► table of open calls, by thread
 //!   sys_exit  ──► that, result, RSS, registers, top of the stack         ──► ring
 //! ```
+//!
+//! A third follows the chunks of glibc's heap on the break where a process calls `exit_group`: to read the heap from outside
+//! the kernel has to copy all of it, and here a cache line for each chunk is touched.
 
 use super::code::{Code, FRAME, Helper, If, Instruction, Label, Width};
 use super::types::Places;
@@ -59,6 +62,19 @@ pub(super) mod record {
     pub(crate) const BYTES: i32 = STACK as i32 + 4 * super::OS_PAGE;
 }
 
+/// A part of a heap in the ring.
+pub(super) mod chunks {
+    pub(crate) const PID: i16 = 0;
+    /// Address of the first chunk.
+    pub(crate) const START: i16 = 8;
+    /// The second word of each: its size, with flags in the lowest three bits. Behind the last one, whatever stood there.
+    pub(crate) const WORDS: i16 = 16;
+    pub(crate) const COUNT: i16 = 16;
+    pub(crate) const BYTES: i16 = WORDS + 8 * COUNT;
+    /// Bytes of the smallest chunk.
+    pub(crate) const LEAST: i32 = 32;
+}
+
 const OS_PAGE: i32 = 4096;
 /// The segment of 64-bit code. 32-bit calls have other numbers.
 const USER_64: i32 = 0x33;
@@ -84,6 +100,9 @@ const AFTER: i16 = -112;
 const COUNTS: i16 = -272;
 const REGISTERS: i16 = -440;
 const WAITS: i16 = -448;
+
+/// Part of a heap, in the program that follows chunks.
+const CHUNKS: i16 = -208;
 
 /// Writes programs for one kernel.
 pub(super) struct Writer {
@@ -268,6 +287,73 @@ impl Writer {
         code.place(out);
         code.end();
         made.finish()
+    }
+
+    /// At `sys_enter`, for the call that ends a process: tells of the chunks on its break, from the first one on, while each
+    /// leads to another and the ring has room. Who finds no heap of glibc's there tells of a word or two.
+    pub(super) fn walk(&self) -> Option<Vec<Instruction>> {
+        let mut made = Code::default();
+        let code = &mut made;
+        let (again, has_room, last, out) = (code.label(), code.label(), code.label(), code.label());
+        code.load(Width::Eight, 7, 1, 8);
+        code.jump_if(If::Different, 7, libc::SYS_exit_group as i32, out);
+        code.call(Helper::PidTgid);
+        code.shift_right(0, 32);
+        code.store(Width::Four, FRAME, KEY, 0);
+        code.store(Width::Eight, FRAME, CHUNKS + chunks::PID, 0);
+        Writer::look_up(code, self.maps.processes, out);
+        self.memory(code);
+        code.add(3, self.places.bottom);
+        read(code, Helper::ReadKernel, WORD, 8);
+        code.load(Width::Eight, 6, FRAME, WORD);
+        code.load(Width::Eight, 3, FRAME, MEMORY);
+        code.add(3, self.places.top);
+        read(code, Helper::ReadKernel, WORD, 8);
+        code.load(Width::Eight, 7, FRAME, WORD);
+        code.place(again);
+        code.jump_if_too_often(out);
+        // Calls of other processes need room, too.
+        code.map(1, self.maps.ring);
+        code.set(2, 0);
+        code.call(Helper::RingQuery);
+        code.jump_if(If::NotAbove, 0, self.room / 4 * 3, has_room);
+        code.jump(out);
+        code.place(has_room);
+        code.store(Width::Eight, FRAME, CHUNKS + chunks::START, 6);
+        for index in 0..chunks::COUNT {
+            code.store_value(Width::Eight, FRAME, CHUNKS + chunks::WORDS + 8 * index, 0);
+        }
+        for index in 0..chunks::COUNT {
+            let word = CHUNKS + chunks::WORDS + 8 * index;
+            code.copy(3, 6);
+            code.add(3, 8);
+            read(code, Helper::ReadUser, word, 8);
+            code.jump_if(If::Different, 0, 0, last);
+            code.load(Width::Eight, 1, FRAME, word);
+            code.and(1, -8);
+            code.jump_if(If::Below, 1, chunks::LEAST, last);
+            code.copy(2, 7);
+            code.subtract_register(2, 6);
+            code.jump_if_register(If::Below, 2, 1, last);
+            code.add_register(6, 1);
+            code.jump_if_register(If::Equal, 6, 7, last);
+        }
+        self.tell_chunks(code);
+        code.jump_if(If::Different, 0, 0, out);
+        code.jump(again);
+        code.place(last);
+        self.tell_chunks(code);
+        code.place(out);
+        code.end();
+        made.finish()
+    }
+
+    fn tell_chunks(&self, code: &mut Code) {
+        code.map(1, self.maps.ring);
+        frame(code, 2, CHUNKS);
+        code.set(3, i32::from(chunks::BYTES));
+        code.set(4, NO_WAKE_UP);
+        code.call(Helper::RingOutput);
     }
 
     /// At `sys_exit`: the context is the registers' address and the result.
