@@ -4,15 +4,18 @@
     python3 bench/syscalls_cost.py BRKMAP [ROUNDS] [NAME…]
 
 First the price of a call: a program that does nothing but mmap and munmap, or getppid, which is not watched; CPU time per
-call, minimum of the rounds. Then real programs: minima and medians of wall and CPU time (user + system, brkmap's own included) and their ratios to the program alone.
-Exit status 1 if a minimum of CPU with --syscalls is above 1.05 times the program's.
+call, minimum of the rounds. Then real programs: medians of wall and CPU time (user + system, brkmap's own included), and of
+the ratios to the run of the program alone in the same round. Times of one and the same program differ by 10 % from run to run,
+and least times by 3 % from series to series: the standard error behind "±" says how far a ratio may be off.
+Exit status 1 if a ratio of wall or CPU with --syscalls is above 1.05.
 """
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from statistics import median
+from math import log
+from statistics import median, stdev
 
 BOUND = 1.05
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -114,7 +117,7 @@ def main():
         if not wanted or "price" in wanted:
             price(brkmap, folder, rounds)
         print(f"{rounds} rounds, interleaved; seconds")
-        print(f"{'':20}{'':14}{'wall min':>9}{'median':>8}{'ratio':>7}{'median':>7}{'CPU min':>9}{'median':>8}{'ratio':>7}{'median':>7}")
+        print(f"{'':20}{'':14}{'wall':>7}{'ratio':>8}{'':8}{'CPU':>7}{'ratio':>8}")
         for name, command in programs.items():
             if wanted and not any(word in name for word in wanted):
                 continue
@@ -125,16 +128,15 @@ def main():
             for _ in range(rounds):
                 for way, line in ways.items():
                     times[way].append(run(line))
-            walls, processors = zip(*times["alone"])
-            base = min(walls), median(walls), min(processors), median(processors)
             for way in ways:
-                walls, processors = zip(*times[way])
-                now = min(walls), median(walls), min(processors), median(processors)
-                ratio = [value / alone for value, alone in zip(now, base)]
-                print(f"{name if way == 'alone' else '':20}{way:14}{now[0]:9.3f}{now[1]:8.3f}{ratio[0]:7.3f}{ratio[1]:7.3f}"
-                      f"{now[2]:9.3f}{now[3]:8.3f}{ratio[2]:7.3f}{ratio[3]:7.3f}")
-                sys.stdout.flush()
-            is_above |= way == "run --syscalls" and ratio[2] > BOUND
+                line = f"{name if way == 'alone' else '':20}{way:14}"
+                for kind in range(2):
+                    ratios = [now[kind] / alone[kind] for now, alone in zip(times[way], times["alone"])]
+                    ratio = median(ratios)
+                    line += f"{median(time[kind] for time in times[way]):7.3f}{ratio:8.3f}"
+                    line += f" ±{stdev(map(log, ratios)) / rounds ** 0.5:.3f} " if way != "alone" else " " * 8
+                    is_above |= way == "run --syscalls" and ratio > BOUND
+                print(line.rstrip(), flush=True)
         sys.exit(1 if is_above else 0)
 
 

@@ -3,8 +3,8 @@
 use crate::chunked::Chunked;
 use crate::model::snapshot::Executable;
 use object::elf;
-use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
-use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::{ReadCache, ReadRef};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -48,22 +48,27 @@ where
     H: FileHeader<Endian = object::Endianness>,
     R: ReadRef<'data>,
 {
-    let Ok(file) = ElfFile::<'data, H, R>::parse(data) else { return };
-    let endian = file.endian();
-    let header = file.elf_header();
+    let Ok(header) = H::parse(data) else { return };
+    let Ok(endian) = header.endian() else { return };
     let Ok(segments) = header.program_headers(endian, data) else { return };
     let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, data).ok().flatten());
     match interpreter {
         Some(path) => facts.interpreter = String::from_utf8_lossy(path).trim_end_matches('\0').to_owned(),
         None => facts.is_static = true,
     }
-    facts.is_go = file.sections().any(|section| matches!(section.name(), Ok(".go.buildinfo")))
-        || segments.iter().any(|segment| has_go_note(segment, endian, data));
-    for symbol in file.dynamic_symbols() {
-        match symbol.name() {
-            Ok("malloc") if symbol.is_definition() && symbol.is_global() => facts.exports_malloc = true,
-            Ok("ptrace") if symbol.is_undefined() => facts.imports_ptrace = true,
-            _ => {}
+    facts.is_go = segments.iter().any(|segment| has_go_note(segment, endian, data));
+    let Ok(sections) = header.sections(endian, data) else { return };
+    facts.is_go |= sections.section_by_name(endian, b".go.buildinfo").is_some();
+    let Ok(symbols) = sections.symbols(endian, data, elf::SHT_DYNSYM) else { return };
+    // All names in one piece: `object` would read, and keep, each by itself.
+    let names = sections.section(symbols.string_section()).and_then(|section| section.data(endian, data));
+    let Ok(names) = names else { return };
+    for symbol in symbols.iter() {
+        let name = names.get(symbol.st_name(endian) as usize..).unwrap_or_default();
+        if name.starts_with(b"malloc\0") {
+            facts.exports_malloc |= symbol.is_definition(endian) && !symbol.is_local();
+        } else if name.starts_with(b"ptrace\0") {
+            facts.imports_ptrace |= symbol.is_undefined(endian);
         }
     }
 }

@@ -10,7 +10,8 @@ use object::{Endianness, ReadCache, ReadRef};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -181,10 +182,10 @@ impl One {
         if let Some(file) = debug.and_then(|path| File::open(path).ok()) {
             let cache = ReadCache::new(Chunked::new(&file));
             if let Some(elf) = Headers::of(&cache) {
-                return Symbols::read(&elf.sections, elf.endian, &cache);
+                return Symbols::read(&elf.sections, elf.endian, &cache, &file);
             }
         }
-        Symbols::read(&elf.sections, elf.endian, &cache)
+        Symbols::read(&elf.sections, elf.endian, &cache, &self.file)
     }
 }
 
@@ -214,9 +215,22 @@ impl<'data, R: ReadRef<'data>> Headers<'data, R> {
 
 /// A part of a file, read to where it stays.
 fn read_part(file: &File, offset: u64, bytes: u64) -> Option<Arc<[u8]>> {
+    let mut part = Vec::new();
+    append_part(file, offset, bytes, &mut part)?;
+    Some(part.into())
+}
+
+/// Reads a part of a file behind what is there; nothing is added where not all of it can be read.
+pub(super) fn append_part(mut file: &File, offset: u64, bytes: u64, out: &mut Vec<u8>) -> Option<()> {
     // Nothing is set aside for what a damaged file only claims to have.
     let is_there = bytes > 0 && offset.checked_add(bytes)? <= file.metadata().ok()?.len();
-    let mut part: Arc<[u8]> = std::iter::repeat_n(0, usize::try_from(bytes).ok().filter(|_| is_there)?).collect();
-    file.read_exact_at(Arc::get_mut(&mut part)?, offset).ok()?;
-    Some(part)
+    out.try_reserve(usize::try_from(bytes).ok().filter(|_| is_there)?).ok()?;
+    let before = out.len();
+    file.seek(SeekFrom::Start(offset)).ok()?;
+    let got = file.take(bytes).read_to_end(out);
+    if got.ok() != Some(bytes as usize) {
+        out.truncate(before);
+        return None;
+    }
+    Some(())
 }

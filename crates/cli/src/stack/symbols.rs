@@ -1,9 +1,10 @@
 //! Names of functions from a file's symbol tables.
 
-use super::file::LARGEST;
+use super::file::{LARGEST, append_part};
 use object::elf::{self, FileHeader64};
 use object::read::elf::{SectionHeader, SectionTable, Sym};
 use object::{Endianness, ReadRef};
+use std::fs::File;
 
 /// Functions of a file by address.
 #[derive(Debug, Default)]
@@ -23,22 +24,27 @@ struct Symbol {
 }
 
 impl Symbols {
-    /// Reads both tables: stripped files still have what they offer to others.
+    /// Reads both tables: stripped files still have what they offer to others. The names are read from the file itself, since
+    /// `data` would keep them for itself.
     pub(super) fn read<'data, R: ReadRef<'data>>(
         sections: &SectionTable<'data, FileHeader64<Endianness>, R>,
         endian: Endianness,
         data: R,
+        file: &File,
     ) -> Symbols {
         let mut symbols = Symbols::default();
         for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
             let Ok(table) = sections.symbols(endian, data, kind) else { continue };
             let strings = sections.section(table.string_section()).ok();
             let strings = strings.filter(|section| section.sh_size(endian) <= LARGEST);
-            let Some(strings) = strings.and_then(|section| section.data(endian, data).ok()) else { continue };
+            let Some((at, bytes)) = strings.and_then(|section| section.file_range(endian)) else { continue };
             let first = symbols.names.len();
-            symbols.names.extend_from_slice(strings);
+            if append_part(file, at, bytes, &mut symbols.names).is_none() {
+                continue;
+            }
             // The last string may not be ended.
             symbols.names.push(0);
+            let strings = &symbols.names[first..];
             let functions = table.iter().filter(|symbol| symbol.st_type() == elf::STT_FUNC);
             symbols.all.extend(functions.filter(|symbol| symbol.is_definition(endian)).filter_map(|symbol| {
                 let name = symbol.st_name(endian) as usize;
@@ -58,8 +64,14 @@ impl Symbols {
             let name = self.name(symbol);
             (name.starts_with(b"_"), name.contains(&b'@'), name.len())
         };
-        all.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| plainness(a).cmp(&plainness(b))));
-        all.dedup_by_key(|symbol| symbol.start);
+        all.sort_unstable_by_key(|symbol| symbol.start);
+        all.dedup_by(|next, kept| {
+            let is_same = next.start == kept.start;
+            if is_same && plainness(next) < plainness(kept) {
+                *kept = *next;
+            }
+            is_same
+        });
         self.all = all;
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Watch {
     lost: Map,
     ring: Ring,
     /// Closing them takes the programs away.
-    _attached: Vec<OwnedFd>,
+    _attached: [OwnedFd; 2],
     _maps: [Map; 3],
 }
 
@@ -122,12 +122,14 @@ impl Watch {
         };
         let writer = Writer { places, maps, processors, room: room as i32 };
         let too_long = || "a program became too long".to_owned();
-        let enter = attach("sys_enter", &writer.enter().ok_or_else(too_long)?)?;
+        // Before Linux 6.9 nothing can follow chunks, and heaps are read from outside.
+        let enter = writer.enter(true).and_then(|enter| attach("sys_enter", &enter).ok());
+        let enter = match enter {
+            Some(enter) => enter,
+            None => attach("sys_enter", &writer.enter(false).ok_or_else(too_long)?)?,
+        };
         let exit = attach("sys_exit", &writer.exit().ok_or_else(too_long)?)?;
-        let mut attached = vec![enter, exit];
-        // Before Linux 6.9 heaps are read from outside.
-        attached.extend(writer.walk().and_then(|walk| attach("sys_enter", &walk).ok()));
-        Ok(Watch { processes, lost, ring, _attached: attached, _maps: [open, ring_map, each] })
+        Ok(Watch { processes, lost, ring, _attached: [enter, exit], _maps: [open, ring_map, each] })
     }
 
     /// Watches a process from now on; whether that was possible.

@@ -1,4 +1,4 @@
-//! The programs: one at the beginning of every system call, one at its end. Calls other than those of [`Kind`], and
+//! The two programs: one at the beginning of every system call, one at its end. Calls other than those of [`Kind`], and
 //! processes that are not in the table, cost a few instructions.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //!   sys_exit  ──► that, result, RSS, registers, top of the stack         ──► ring
 //! ```
 //!
-//! A third follows the chunks of glibc's heap on the break where a process calls `exit_group`: to read the heap from outside
+//! Where a process calls `exit_group`, the first follows the chunks of glibc's heap on the break: to read the heap from outside
 //! the kernel has to copy all of it, and here a cache line for each chunk is touched.
 
 use super::code::{Code, FRAME, Helper, If, Instruction, Label, Width};
@@ -58,8 +58,9 @@ pub(super) mod record {
     pub(crate) const OPEN: i16 = 40;
     pub(crate) const REGISTERS: i16 = OPEN + super::OPEN;
     pub(crate) const STACK: i16 = REGISTERS + super::registers::BYTES;
-    /// The rest of an OS page, and three more.
-    pub(crate) const BYTES: i32 = STACK as i32 + 4 * super::OS_PAGE;
+    pub(crate) const BYTES: i32 = STACK as i32 + super::PIECES * super::PIECE;
+    /// Of one whose program has a short stack: more of them find room in the ring.
+    pub(crate) const SHORT: i32 = STACK as i32 + super::FEW_PIECES * super::PIECE;
 }
 
 /// A part of a heap in the ring.
@@ -75,7 +76,10 @@ pub(super) mod chunks {
     pub(crate) const LEAST: i32 = 32;
 }
 
-const OS_PAGE: i32 = 4096;
+/// Bytes of the stack that are copied at once, a part of an OS page, and how often.
+const PIECE: i32 = 1024;
+const PIECES: i32 = 16;
+const FEW_PIECES: i32 = 4;
 /// The segment of 64-bit code. 32-bit calls have other numbers.
 const USER_64: i32 = 0x33;
 /// The two bytes of the `syscall` instruction: `int 0x80` makes 32-bit calls in 64-bit code too.
@@ -100,6 +104,7 @@ const AFTER: i16 = -112;
 const COUNTS: i16 = -272;
 const REGISTERS: i16 = -440;
 const WAITS: i16 = -448;
+const STACK_END: i16 = -456;
 
 /// Part of a heap, in the program that follows chunks.
 const CHUNKS: i16 = -208;
@@ -223,13 +228,17 @@ impl Writer {
         code.store(Width::Eight, FRAME, to, 1);
     }
 
-    /// At `sys_enter`: the context is the registers' address and the call's number.
-    pub(super) fn enter(&self) -> Option<Vec<Instruction>> {
+    /// At `sys_enter`: the context is the registers' address and the call's number. `follows` chunks at the end of a process.
+    pub(super) fn enter(&self, follows: bool) -> Option<Vec<Instruction>> {
         let mut made = Code::default();
         let code = &mut made;
         let (out, keep, unmap, count) = (code.label(), code.label(), code.label(), code.label());
+        let end = code.label();
         code.copy(6, 1);
         code.load(Width::Eight, 7, 6, 8);
+        if follows {
+            code.jump_if(If::Equal, 7, libc::SYS_exit_group as i32, end);
+        }
         only_calls_for_memory(code, out);
         code.load(Width::Eight, 8, 6, 0);
         code.call(Helper::PidTgid);
@@ -286,17 +295,17 @@ impl Writer {
         code.call(Helper::MapUpdate);
         code.place(out);
         code.end();
+        if follows {
+            code.place(end);
+            self.follow_chunks(code, out);
+        }
         made.finish()
     }
 
-    /// At `sys_enter`, for the call that ends a process: tells of the chunks on its break, from the first one on, while each
-    /// leads to another and the ring has room. Who finds no heap of glibc's there tells of a word or two.
-    pub(super) fn walk(&self) -> Option<Vec<Instruction>> {
-        let mut made = Code::default();
-        let code = &mut made;
-        let (again, has_room, last, out) = (code.label(), code.label(), code.label(), code.label());
-        code.load(Width::Eight, 7, 1, 8);
-        code.jump_if(If::Different, 7, libc::SYS_exit_group as i32, out);
+    /// At the call that ends a process: tells of the chunks on its break, from the first one on, while each leads to another
+    /// and the ring has room. Where no heap of glibc's is, that is a word or two.
+    fn follow_chunks(&self, code: &mut Code, out: Label) {
+        let (again, has_room, last) = (code.label(), code.label(), code.label());
         code.call(Helper::PidTgid);
         code.shift_right(0, 32);
         code.store(Width::Four, FRAME, KEY, 0);
@@ -343,9 +352,7 @@ impl Writer {
         code.jump(again);
         code.place(last);
         self.tell_chunks(code);
-        code.place(out);
-        code.end();
-        made.finish()
+        code.jump(out);
     }
 
     fn tell_chunks(&self, code: &mut Code) {
@@ -361,6 +368,7 @@ impl Writer {
         let mut made = Code::default();
         let code = &mut made;
         let (out, full, sent, check, wait) = (code.label(), code.label(), code.label(), code.label(), code.label());
+        let long = code.label();
         code.copy(6, 1);
         code.load(Width::Eight, 8, 6, 0);
         code.copy(3, 8);
@@ -383,13 +391,24 @@ impl Writer {
         code.call(Helper::Time);
         code.store(Width::Eight, FRAME, END, 0);
         self.resident(code, AFTER);
-        code.map(1, self.maps.ring);
-        code.set(2, record::BYTES);
-        code.set(3, 0);
-        code.call(Helper::RingReserve);
-        code.jump_if(If::Equal, 0, 0, full);
-        code.copy(7, 0);
-        self.fill(code, sent);
+        self.memory(code);
+        code.add(3, self.places.stack);
+        read(code, Helper::ReadKernel, STACK_END, 8);
+        code.copy(3, 8);
+        code.add(3, i32::from(registers::STACK));
+        read(code, Helper::ReadKernel, WORD, 8);
+        code.load(Width::Eight, 1, FRAME, STACK_END);
+        code.load(Width::Eight, 2, FRAME, WORD);
+        code.subtract_register(1, 2);
+        // Pieces begin at multiples, so the first one may be short.
+        code.set(2, (FEW_PIECES - 1) * PIECE);
+        code.jump_if_register(If::Below, 2, 1, long);
+        self.reserve(code, record::SHORT, full);
+        self.fill(code, FEW_PIECES, sent);
+        code.jump(sent);
+        code.place(long);
+        self.reserve(code, record::BYTES, full);
+        self.fill(code, PIECES, sent);
         code.place(sent);
         code.copy(1, 7);
         code.set(2, NO_WAKE_UP);
@@ -441,8 +460,18 @@ impl Writer {
         code.place(no);
     }
 
-    /// Fills the record in register 7. Stops copying the stack where it ends.
-    fn fill(&self, code: &mut Code, done: Label) {
+    /// Room for a record, whose address goes into register 7.
+    fn reserve(&self, code: &mut Code, bytes: i32, full: Label) {
+        code.map(1, self.maps.ring);
+        code.set(2, bytes);
+        code.set(3, 0);
+        code.call(Helper::RingReserve);
+        code.jump_if(If::Equal, 0, 0, full);
+        code.copy(7, 0);
+    }
+
+    /// Fills the record in register 7 with so many pieces of the stack at most. Stops copying the stack where it ends, or the program's frames on it.
+    fn fill(&self, code: &mut Code, pieces: i32, done: Label) {
         code.store(Width::Eight, 7, record::PID_TID, 9);
         for (from, to) in [(END, record::END), (AFTER, record::AFTER)] {
             code.load(Width::Eight, 1, FRAME, from);
@@ -461,11 +490,11 @@ impl Writer {
         code.copy(3, 8);
         code.call(Helper::ReadKernel);
         self.wait_for_code(code);
-        // To the end of an OS page first, as the stack may end there.
+        // To the next multiple of a piece first: the stack may end at an OS page.
         code.load(Width::Eight, 8, 7, record::REGISTERS + registers::STACK);
         code.copy(1, 8);
-        code.and(1, OS_PAGE - 1);
-        code.set(9, OS_PAGE);
+        code.and(1, PIECE - 1);
+        code.set(9, PIECE);
         code.subtract_register(9, 1);
         code.copy(1, 7);
         code.add(1, i32::from(record::STACK));
@@ -474,18 +503,21 @@ impl Writer {
         code.call(Helper::ReadUser);
         code.jump_if(If::Different, 0, 0, done);
         code.store(Width::Eight, 7, record::STACK_BYTES, 9);
-        for page in 0..3 {
-            code.copy(1, 7);
-            code.add(1, i32::from(record::STACK) + page * OS_PAGE);
-            code.add_register(1, 9);
-            code.set(2, OS_PAGE);
+        // The number of bytes so far is in a register of its own, as the machine has to know its bounds.
+        for piece in 0..pieces - 1 {
             code.copy(3, 8);
             code.add_register(3, 9);
-            code.add(3, page * OS_PAGE);
+            code.add(3, piece * PIECE);
+            code.load(Width::Eight, 1, FRAME, STACK_END);
+            code.jump_if_register(If::NotBelow, 3, 1, done);
+            code.copy(1, 7);
+            code.add(1, i32::from(record::STACK) + piece * PIECE);
+            code.add_register(1, 9);
+            code.set(2, PIECE);
             code.call(Helper::ReadUser);
             code.jump_if(If::Different, 0, 0, done);
             code.copy(1, 9);
-            code.add(1, (page + 1) * OS_PAGE);
+            code.add(1, (piece + 1) * PIECE);
             code.store(Width::Eight, 7, record::STACK_BYTES, 1);
         }
     }

@@ -12,6 +12,8 @@ pub(super) struct Places {
     /// `mm_struct.start_brk` and `mm_struct.brk`
     pub(super) bottom: i32,
     pub(super) top: i32,
+    /// `mm_struct.start_stack`: above it lie the program's words and variables, and no frames.
+    pub(super) stack: i32,
     /// `mm_struct.rss_stat`: an array of four `percpu_counter`
     pub(super) counts: i32,
     /// Size of a `percpu_counter`, and its fields `count` and `counters`.
@@ -141,6 +143,7 @@ pub(super) fn places(bytes: &[u8]) -> Option<Places> {
         traced: types.member(task?, "ptrace", &starts, 2)?.0,
         bottom: types.member(memory?, "start_brk", &starts, 2)?.0,
         top: types.member(memory?, "brk", &starts, 2)?.0,
+        stack: types.member(memory?, "start_stack", &starts, 2)?.0,
         counts,
         counter_size: counter.size as i32,
         count: types.member(counter, "count", &starts, 0)?.0,
@@ -189,7 +192,11 @@ mod tests {
         made.types.extend([0, 1 << 24, 8, 64]);
         made.structure("percpu_counter", 40, &[("lock", 1, 0), ("count", 1, 8), ("counters", 1, 32)]);
         made.types.extend([0, ARRAY << 24, 0, 2, 1, 4]);
-        made.structure("", 900, &[("start_brk", 1, 456), ("brk", 1, 464), ("rss_stat", 3, 640)]);
+        made.structure(
+            "",
+            900,
+            &[("start_brk", 1, 456), ("brk", 1, 464), ("start_stack", 1, 472), ("rss_stat", 3, 640)],
+        );
         made.structure("mm_struct", 1000, &[("", 4, 64)]);
         made.structure("task_struct", 3000, &[("state", 1, 0), ("ptrace", 1, 48), ("mm", 1, 1136)]);
         made.structure("bpf_array", 320, &[("map", 1, 0), ("pptrs", 1, 264)]);
@@ -203,6 +210,7 @@ mod tests {
             traced: 48,
             bottom: 520,
             top: 528,
+            stack: 536,
             counts: 704,
             counter_size: 40,
             count: 8,
