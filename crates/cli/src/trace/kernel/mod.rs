@@ -95,6 +95,12 @@ fn is_first(file: &str, first: &str) -> bool {
 impl Watch {
     /// Begins; no process is watched yet.
     pub(super) fn begin() -> Result<Watch, String> {
+        // Before Linux 6.9 nothing can follow chunks, and heaps are read from outside.
+        Watch::with(&[true, false])
+    }
+
+    /// The same by the first way that the kernel takes: following chunks, or not.
+    fn with(follows: &[bool]) -> Result<Watch, String> {
         let refused = |error: std::io::Error| format!("bpf: {error}");
         if !NAMESPACES.iter().all(|&(file, first)| is_first(file, first)) {
             return Err("the kernel's numbers of processes, or its time, are others than in this container".to_owned());
@@ -122,12 +128,13 @@ impl Watch {
         };
         let writer = Writer { places, maps, processors, room: room as i32 };
         let too_long = || "a program became too long".to_owned();
-        // Before Linux 6.9 nothing can follow chunks, and heaps are read from outside.
-        let enter = writer.enter(true).and_then(|enter| attach("sys_enter", &enter).ok());
-        let enter = match enter {
-            Some(enter) => enter,
-            None => attach("sys_enter", &writer.enter(false).ok_or_else(too_long)?)?,
-        };
+        let mut enter = Err(String::new());
+        for &follows in follows {
+            if enter.is_err() {
+                enter = attach("sys_enter", &writer.enter(follows).ok_or_else(too_long)?);
+            }
+        }
+        let enter = enter?;
         let exit = attach("sys_exit", &writer.exit().ok_or_else(too_long)?)?;
         Ok(Watch { processes, lost, ring, _attached: [enter, exit], _maps: [open, ring_map, each] })
     }
@@ -248,6 +255,13 @@ mod tests {
         assert_eq!(call.tid, 8);
         bytes.fill(255);
         assert_eq!(told(&bytes).unwrap().stack.len(), bytes.len() - record::STACK as usize);
+    }
+
+    /// With the rights to it both ways are taken; without them both are refused for the same reason.
+    #[test]
+    fn calls_are_told_where_chunks_cannot_be_followed() {
+        let ways = [&[true, false][..], &[false]].map(|ways| Watch::with(ways).map(|watch| watch.lost()));
+        assert_eq!(ways[0], ways[1]);
     }
 
     #[test]
