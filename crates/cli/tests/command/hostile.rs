@@ -23,10 +23,6 @@ fn inspect_in_little_memory(pid: &str) -> Output {
     output
 }
 
-fn signal(pid: &str, name: &str) {
-    assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
-}
-
 /// A sum over all private writable memory of a stopped process.
 fn sum_of_memory(pid: &str) -> (u64, u64) {
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
@@ -77,12 +73,11 @@ fn a_process_that_is_stopped_in_the_middle_is_read_to_the_end() {
         let pid = target.pid();
         let look = brkmap(&["inspect", &pid, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(delay));
-        signal(&pid, "-STOP");
+        target.stop();
         let ended = look.wait_with_output().unwrap();
         assert!(ended.status.success(), "{}", stderr(&ended));
         checked(serde_json::from_slice(&ended.stdout).unwrap());
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        assert!(status.contains("State:\tT"), "it is left as it was: {status}");
+        assert!(target.stands_still(), "it is left as it was");
     }
 }
 
@@ -91,7 +86,7 @@ fn not_one_byte_of_the_process_changes() {
     for state in ["mixed", "arenas", "lazy"] {
         let target = Target::sick(state);
         let pid = target.pid();
-        signal(&pid, "-STOP");
+        target.stop();
         let before = sum_of_memory(&pid);
         assert!(before.1 > 1 << 20);
         assert!(inspect_in_little_memory(&pid).status.success());

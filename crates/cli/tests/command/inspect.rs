@@ -97,10 +97,9 @@ fn the_process_is_not_stopped_and_not_changed() {
 #[test]
 fn a_stopped_process_is_read_and_stays_stopped() {
     let target = Target::sick("healthy");
-    assert!(Command::new("kill").args(["-STOP", &target.pid()]).status().unwrap().success());
+    target.stop();
     assert_eq!(target.inspect(&[])["verdict"]["class"], "fine");
-    let state = std::fs::read_to_string(format!("/proc/{}/status", target.pid())).unwrap();
-    assert!(state.contains("State:\tT"), "{state}");
+    assert!(target.stands_still());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Builds one of the programs of `targets`.
 pub(super) fn build(name: &str, output: &str, flags: &[&str]) -> PathBuf {
@@ -92,6 +93,23 @@ impl Target {
     /// Ends it at once.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
+    }
+
+    /// Stops it and returns when its last thread stands still: `kill` returns before they do.
+    pub(super) fn stop(&self) {
+        let pid = self.pid();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+        while !self.stands_still() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether every thread is stopped by a signal.
+    pub(super) fn stands_still(&self) -> bool {
+        std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().all(|thread| {
+            let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            status.contains("State:\tT")
+        })
     }
 
     /// What brkmap sees, checked for what must always hold.
