@@ -80,7 +80,7 @@ static void *generations(void *argument)
 
 static void child(void)
 {
-    alarm(20);
+    alarm(60);
     for (int i = 0; i < SLOTS; i++) {
         struct item *item = slots[i];
         if (!item) continue;

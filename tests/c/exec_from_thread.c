@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     int left = argc > 1 ? atoi(argv[1]) : 30;
     char next[16];
     if (left == 0) return 0;
-    alarm(20);
+    alarm(60);
     snprintf(next, sizeof next, "%d", left - 1);
     arguments[0] = argv[0];
     arguments[1] = next;

@@ -25,7 +25,7 @@ int main(void)
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (!pid) {
-            alarm(20);
+            alarm(60);
             pthread_t thread;
             for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&thread, NULL, churn, (void *)(i + round)), 0);
             usleep(round * 100);

@@ -39,7 +39,7 @@ static void *in_child(void *argument)
 
 static void child(void)
 {
-    alarm(10);
+    alarm(60);
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 64; j++) {
             CHECK(filled(old[i][j], 100 + j * 50, i + j));
@@ -52,7 +52,7 @@ static void child(void)
     CHECK_EQ(pthread_join(thread, NULL), 0);
     pid_t grandchild = fork();
     if (!grandchild) {
-        alarm(10);
+        alarm(60);
         in_child(NULL);
         _exit(0);
     }

@@ -2,6 +2,7 @@
  *   child together do not need more than before; by _Fork, after which memory goes back though it is shared
  * source: fork(2), copy-on-write; docs/POLICY.md; proc_pid_smaps(5) Pss
  * timeout: 60
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "rollup.h"
 #include <signal.h>

@@ -28,7 +28,7 @@ static void *forks(void *argument)
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (!pid) {
-            alarm(10);
+            alarm(60);
             char *text = NULL;
             CHECK(asprintf(&text, "%d %s", i, "in the child") > 0);
             free(text);

@@ -29,7 +29,7 @@ int main(void)
     for (int i = 0; i < 100; i++) {
         pid_t pid = _Fork();
         if (!pid) {
-            alarm(10);
+            alarm(60);
             void *block = malloc(2000 + i);
             free(block);
             _exit(block ? 0 : 1);
@@ -41,7 +41,7 @@ int main(void)
     for (int i = 0; i < 300; i++) {
         pid_t pid = _Fork();
         if (!pid) {
-            alarm(10);
+            alarm(60);
             if (write(-1, "", 1) != -1) _exit(1);
             _exit(0);
         }

@@ -92,7 +92,8 @@ static void *storm(void *argument)
     for (int i = 0; i < own->forks; i++) {
         if (i % PERIOD == 0) wave(own, i);
         int now = tasks();
-        if (now > most_tasks) most_tasks = now;
+        int most = __atomic_load_n(&most_tasks, __ATOMIC_RELAXED);
+        while (now > most && !__atomic_compare_exchange_n(&most_tasks, &most, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (!pid) child(own, i);

@@ -14,8 +14,13 @@ int main(void)
         CHECK(blocks[i] != NULL);
         memset(blocks[i], i, 1 << 20);
     }
+    /* As many as the machine allows, and then some. */
+    char text[32] = "";
+    int setting = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    CHECK(setting >= 0 && read(setting, text, sizeof text - 1) > 0);
+    close(setting);
     /* Each page with a protection of its own next to one with another is a mapping: use them up. */
-    size_t page = sysconf(_SC_PAGESIZE), pages = 140000, mapped = 0;
+    size_t page = sysconf(_SC_PAGESIZE), pages = 2 * strtoul(text, NULL, 10) + 1000, mapped = 0;
     char *area = mmap(NULL, pages * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(area != MAP_FAILED);
     while (mapped < pages && mprotect(area + mapped * page, page, PROT_READ | PROT_WRITE) == 0) mapped += 2;

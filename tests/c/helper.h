@@ -34,12 +34,14 @@ __attribute__((unused)) static void with_helper(int threads)
 {
     free_much();
     if (!on_brkmap()) return;
-    /* For a moment after the last one ended no new one comes. */
-    for (int ms = 0; ms < 5000 && status_kib("Threads:") <= threads; ms++) {
+    /* For a moment after the last one ended no new one comes; and one may be gone again before a second look. */
+    long now = status_kib("Threads:");
+    for (int ms = 0; ms < 20000 && now != threads + 1; ms++) {
         if (ms % 200 == 199) free_much();
         usleep(1000);
+        now = status_kib("Threads:");
     }
-    CHECK_EQ(status_kib("Threads:"), threads + 1);
+    CHECK_EQ(now, threads + 1);
 }
 
 /* The resident size falls below what is given, by itself. */

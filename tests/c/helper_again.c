@@ -2,6 +2,7 @@
  * source: docs/POLICY.md
  * glibc: exempt (nothing goes back by itself)
  * timeout: 120
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "helper.h"
 

@@ -2,6 +2,7 @@
  *   main, pthread_exit of the main thread, a signal; it execs, forks and vforks, from the main thread and from another one
  * source: exit(3), quick_exit(3), pthread_exit(3), execve(2), fork(2), vfork(2)
  * cases: list
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "helper.h"
 #include <pthread.h>

@@ -2,6 +2,7 @@
  *   process, interval timers, POSIX timers; one that the program blocks stays pending; pthread_kill reaches its thread
  * source: signal(7); pthread_sigmask(3); timer_create(2)
  * timeout: 60
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "helper.h"
 #include <pthread.h>

@@ -2,6 +2,7 @@
  *   soon as its freed memory has gone back, a few seconds at most. So may `unshare -U`, at once
  * source: unshare(2) EINVAL (CLONE_NEWUSER and several threads); docs/LIMITS.md
  * timeout: 60
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "env_run.h"
 #include "helper.h"

@@ -3,6 +3,7 @@
  * source: docs/POLICY.md
  * glibc: differs (free memory below live blocks stays resident until malloc_trim is called)
  * timeout: 60
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "check.h"
 #include <pthread.h>

@@ -4,11 +4,10 @@
  * cases: list
  * glibc: exempt (glibc words its messages otherwise and does not see all of these)
  */
-#include "check.h"
+#include "core.h"
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #define SMALL 100
 #define MEDIUM (20 << 10)
@@ -264,9 +263,8 @@ static const struct { const char *name; size_t bytes; } kinds[] = {
 
 int main(int argc, char **argv)
 {
-    struct rlimit none = {0, 0};
     CHECK_EQ(argc, 2);
-    CHECK_EQ(setrlimit(RLIMIT_CORE, &none), 0);
+    no_core();
     int list = !strcmp(argv[1], "--list");
     free_sized_ = dlsym(RTLD_DEFAULT, "free_sized");
     free_aligned_sized_ = dlsym(RTLD_DEFAULT, "free_aligned_sized");

@@ -39,7 +39,8 @@ int main(void)
     CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
     pthread_t threads[2];
     for (uintptr_t i = 0; i < 2; i++) CHECK_EQ(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
-    for (int i = 0; i < 20000; i++) {
+    /* Signals that wait for a thread that does not run become one. */
+    for (int i = 0; i < 20000 || hits <= 100; i++) {
         CHECK_EQ(pthread_kill(threads[i % 2], SIGUSR1), 0);
         if (i % 64 == 0) usleep(1000);
     }

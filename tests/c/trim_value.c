@@ -1,6 +1,7 @@
 /* behaviour: malloc_trim returns 0 or 1, and 1 when there was something to give back; blocks stay whole
  * source: malloc_trim(3)
  * ways: preload thread
+ * env: BRKMAP_BACKGROUND=off BRKMAP_PURGE_DELAY_MS=3600000
  */
 #include "check.h"
 #include <malloc.h>

@@ -5,6 +5,7 @@
  * calls-glibc: freed=none waits=none
  * calls-brkmap: trim=down
  * timeout: 60
+ * alone: it waits for what a thread of the library does in its own time
  */
 #include "marks.h"
 

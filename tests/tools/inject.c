@@ -104,7 +104,11 @@ static unsigned run(unsigned first, int persistent)
         int signal = WSTOPSIG(status);
         if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
             struct user_regs_struct regs;
-            if (ptrace(PTRACE_GETREGS, who, 0, &regs)) fail("registers");
+            /* Another thread may end the process at this moment; then there is nothing to go on with. */
+            if (ptrace(PTRACE_GETREGS, who, 0, &regs)) {
+                if (errno == ESRCH) continue;
+                fail("registers");
+            }
             int meant = call != SYS_brk || (regs.rdi != 0 && (!downwards || regs.rdi < end_of_break));
             if (call == SYS_brk && regs.rdi && !meant) end_of_break = regs.rdi;
             if (meant && is_ours(who, regs.rip, &low, &high)) {
@@ -113,7 +117,10 @@ static unsigned run(unsigned first, int persistent)
                     /* The kernel refuses to move the break by telling where it is: as if that had been the question. */
                     if (call == SYS_brk) regs.rdi = 0;
                     else regs.orig_rax = -1, regs.rax = -(unsigned long)error;
-                    if (ptrace(PTRACE_SETREGS, who, 0, &regs)) fail("registers");
+                    if (ptrace(PTRACE_SETREGS, who, 0, &regs)) {
+                        if (errno == ESRCH) continue;
+                        fail("registers");
+                    }
                 }
             }
         }

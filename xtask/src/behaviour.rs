@@ -64,12 +64,26 @@ pub(crate) fn run_directory(context: &mut Context, group: &str, directory: &str,
     };
     context.report.section(&format!("{directory} ({} programs)", selected.len()));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let queue = Mutex::new(selected);
+    let is_alone = |file: &PathBuf| Header::read(file).is_ok_and(|header| header.get("alone").is_some());
+    let (alone, together) = selected.into_iter().partition(is_alone);
+    run_queue(context, group, &bench, each, (together, workers));
+    run_queue(context, group, &bench, each, (alone, 1));
+}
+
+/// Runs `each` on the programs of a queue, `workers` of them at a time.
+fn run_queue(
+    context: &mut Context,
+    group: &str,
+    bench: &Bench,
+    each: fn(&Bench, &Path) -> Vec<Note>,
+    (queue, workers): (VecDeque<PathBuf>, usize),
+) {
+    let queue = Mutex::new(queue);
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let send = send.clone();
-            let (queue, bench) = (&queue, &bench);
+            let queue = &queue;
             scope.spawn(move || {
                 while let Some(source) = queue.lock().ok().and_then(|mut q| q.pop_front()) {
                     each(bench, &source).into_iter().for_each(|note| send.send(note).unwrap_or_default());
@@ -104,7 +118,7 @@ pub(crate) fn compile(bench: &Bench, source: &Path, output: &Path, extra: &[&str
     let mut command = Command::new(if cxx { "g++" } else { "gcc" });
     command.args(C_FLAGS).arg(if cxx { "-std=c++17" } else { "-std=gnu11" });
     command.arg("-I").arg(&bench.sources).arg(source).arg("-o").arg(output).args(extra);
-    process::run(&mut command, Duration::from_secs(60), &bench.work)?.success()
+    process::run(&mut command, Duration::from_secs(120), &bench.work)?.success()
 }
 
 /// Compiles one program and runs it every way.
@@ -149,7 +163,7 @@ fn cases(bench: &Bench, header: &Header, executable: &Path) -> Result<Vec<(Strin
     if header.get("cases").is_none() {
         return Ok(vec![(String::new(), None)]);
     }
-    let run = process::run(Command::new(executable).arg("--list"), Duration::from_secs(10), &bench.work)?;
+    let run = process::run(Command::new(executable).arg("--list"), Duration::from_secs(120), &bench.work)?;
     run.success()?;
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     let cases: Vec<_> = text

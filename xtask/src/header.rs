@@ -9,7 +9,8 @@
 //! | `source` | standard, man page or section that says so; required |
 //! | `glibc` | `differs (reason)`: must fail there; `exempt (reason)`: is not run there |
 //! | `flags` | more flags for the compiler |
-//! | `timeout` | seconds, 30 unless given |
+//! | `timeout` | seconds that are plenty on a machine without other work, 30 unless given; four times as many are allowed |
+//! | `alone` | C programs: no other one runs beside it, for this reason |
 //! | `cases` | `list`: the program prints its cases when called with `--list`, one run each |
 //! | `ways` | `preload` (default), `linked`, `loaded`; `thread`: main runs in a thread; `behind`: companions come first |
 //! | `preload` | companion libraries (`lib_*.c`) to preload behind the library |
@@ -32,6 +33,7 @@ const KEYS: &[&str] = &[
     "glibc",
     "flags",
     "timeout",
+    "alone",
     "cases",
     "ways",
     "preload",
@@ -47,6 +49,9 @@ const KEYS: &[&str] = &[
     "calls-glibc",
     "calls-brkmap",
 ];
+
+/// The limits only end what hangs, so a machine that is slow or busy with other things gets this many times as long.
+const PATIENCE: u64 = 4;
 
 /// The parsed comment.
 pub(crate) struct Header {
@@ -114,7 +119,8 @@ impl Header {
     /// The time limit.
     pub(crate) fn timeout(&self) -> Result<Duration, String> {
         let seconds = self.get("timeout").unwrap_or("30");
-        seconds.parse().map(Duration::from_secs).map_err(|e| format!("timeout `{seconds}`: {e}"))
+        let limit = |seconds: u64| Duration::from_secs(seconds.saturating_mul(PATIENCE));
+        seconds.parse().map(limit).map_err(|e| format!("timeout `{seconds}`: {e}"))
     }
 
     /// What glibc says about it.
@@ -141,7 +147,7 @@ mod tests {
         .unwrap();
         assert_eq!(header.get("behaviour"), Some("one and two"));
         assert_eq!(header.yardstick(), Ok(Yardstick::Differs("a, b".into())));
-        assert_eq!(header.timeout(), Ok(Duration::from_secs(30)));
+        assert_eq!(header.timeout(), Ok(Duration::from_secs(30 * PATIENCE)));
     }
 
     #[test]
