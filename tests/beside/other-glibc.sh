@@ -20,7 +20,7 @@ fetch() {
     local apt=$PWD/apt-$release
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/unpacked"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main" > "$apt/sources.list"
-    local set=(-q -o "Dir::State=$apt/state" -o "Dir::Cache=$apt/cache" -o "Dir::Etc::sourcelist=$apt/sources.list"
+    local set=(-q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 -o "Dir::State=$apt/state" -o "Dir::Cache=$apt/cache" -o "Dir::Etc::sourcelist=$apt/sources.list"
         -o Dir::Etc::sourceparts=- -o Acquire::Languages=none -o APT::Sandbox::User=root
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
     apt-get "${set[@]}" update

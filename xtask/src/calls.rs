@@ -55,9 +55,8 @@ fn one_run(bench: &Bench, header: &Header, executable: &Path, malloc: &str) -> O
     let wanted = expectations(header, malloc)?;
     let trace = executable.with_extension(malloc);
     let mut command = Command::new("strace");
-    // One layout of the address space, where the machine lets us: what lies near what must not change from run to run.
-    let fixed = process::run(Command::new("setarch").args(["-R", "true"]), Duration::from_secs(10), &bench.work)?;
-    if fixed.success().is_ok() {
+    // What lies near what must not change from run to run.
+    if process::may_fix_layout(&bench.work)? {
         command = Command::new("setarch");
         command.args(["-R", "strace"]);
     }

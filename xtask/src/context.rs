@@ -3,6 +3,7 @@
 use crate::report::Report;
 use crate::tools::Install;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The state of one `cargo xtask` call.
@@ -24,8 +25,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(filter: Option<String>, install: Install) -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent directory")?.to_owned();
-        let work = std::env::temp_dir().join(format!("brkmap-test-{}", std::process::id()));
-        std::fs::create_dir(&work).map_err(|e| format!("cannot create {}: {e}; set TMPDIR", work.display()))?;
+        let work = new_scratch("test")?;
         allow_everyone(&work)?;
         Ok(Self { root, work, extended: false, install, report: Report::default(), filter, library: None })
     }
@@ -74,6 +74,21 @@ impl Context {
         if let Err(e) = std::fs::remove_dir_all(&self.work) {
             eprintln!("xtask: cannot remove {}: {e}", self.work.display());
         }
+    }
+}
+
+/// A new directory `brkmap-KIND-PID` for temporary files. One of that name may be left of a run that was killed and had the
+/// same id; then the name gets a number.
+pub(crate) fn new_scratch(kind: &str) -> Result<PathBuf, String> {
+    let first = std::env::temp_dir().join(format!("brkmap-{kind}-{}", std::process::id()));
+    let (mut path, mut number) = (first.clone(), 0);
+    loop {
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            Err(e) => return Err(format!("cannot create {}: {e}; set TMPDIR", path.display())),
+        }
+        path = PathBuf::from(format!("{}-{number}", first.display()));
     }
 }
 

@@ -15,6 +15,7 @@
 //! No file names the prefix: the tree may be moved. Files are replaced by a rename, so that a program that has the old
 //! library mapped keeps it.
 
+use crate::context::new_scratch;
 use crate::{archive, library};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -65,8 +66,7 @@ pub(crate) fn task(args: &[String]) -> Result<bool, String> {
 
 fn install(target: &Path) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent directory")?;
-    let scratch = std::env::temp_dir().join(format!("brkmap-install-{}", std::process::id()));
-    fs::create_dir(&scratch).map_err(|e| format!("cannot create {}: {e}; set TMPDIR", scratch.display()))?;
+    let scratch = new_scratch("install")?;
     let done = build(root, &scratch).and_then(|built| place(root, &built, target));
     fs::remove_dir_all(&scratch).map_err(|e| format!("cannot remove {}: {e}", scratch.display()))?;
     done

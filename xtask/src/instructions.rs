@@ -74,8 +74,7 @@ pub(crate) fn count(context: &Context, script: &Path, variables: &[&str]) -> Res
 /// What starts a program with one layout of its address space, where the machine lets us: programs that hash addresses count
 /// the same each time.
 fn fixed_layout(directory: &Path) -> Result<&'static str, String> {
-    let tried = process::run(Command::new("setarch").args(["-R", "true"]), Duration::from_secs(10), directory)?;
-    Ok(if tried.success().is_ok() { "setarch -R" } else { "" })
+    Ok(if process::may_fix_layout(directory)? { "setarch -R" } else { "" })
 }
 
 /// The `summary:` or `totals:` line of a callgrind file.

@@ -98,6 +98,17 @@ pub(crate) fn run(command: &mut Command, limit: Duration, scratch: &Path) -> Res
     Ok(Run { pid, ended, stdout: read("stdout")?, stderr: read("stderr")?, took })
 }
 
+/// Whether the machine lets us start programs with one layout of the address space, by `setarch -R`.
+pub(crate) fn may_fix_layout(scratch: &Path) -> Result<bool, String> {
+    let tried = run(Command::new("setarch").args(["-R", "true"]), Duration::from_secs(60), scratch)?;
+    // Being late is no answer.
+    if tried.ended == Ended::TimedOut {
+        Err(format!("setarch: {}", tried.describe()))
+    } else {
+        Ok(tried.success().is_ok())
+    }
+}
+
 fn end_group(group: Option<Pid>) {
     if let Some(group) = group {
         // An empty group is the usual case: nothing was left to end.

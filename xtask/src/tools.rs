@@ -89,13 +89,16 @@ pub(crate) fn ensure(context: &mut Context, install: Install) {
 }
 
 fn apt(packages: &[&str]) -> Result<(), String> {
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    process::shown(apt().args(["update", "-qq"]))?;
-    process::shown(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
+    process::shown(apt_get().args(["update", "-qq"]))?;
+    process::shown(apt_get().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
+}
+
+/// apt-get that asks a mirror again, and waits while another one is at work.
+pub(crate) fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300"]);
+    command
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {

@@ -1,7 +1,7 @@
 //! The kernel and the shell of the guest: Debian packages, unpacked below the target directory and not installed.
 
 use crate::process;
-use crate::tools::Install;
+use crate::tools::{Install, apt_get};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,20 +26,27 @@ pub(super) fn ensure(folder: &Path, install: Install) -> Result<Packages, String
     if install == Install::Never {
         return Err(format!("there is no kernel or no busybox for the guest\n{remedy}"));
     }
-    let kernel = match newest_kernel() {
+    let kernel = match fetch(folder) {
         Ok(kernel) => kernel,
+        // There are no lists, or they are old and name packages that the mirror has no more.
         Err(_) => {
-            process::shown(Command::new("apt-get").args(["update", "-qq"]))?;
-            newest_kernel()?
+            process::shown(apt_get().args(["update", "-qq"]))?;
+            fetch(folder)?
         }
     };
-    println!("  fetching {kernel} {SHELL}");
-    process::shown(Command::new("apt-get").args(["download", "-qq", &kernel, SHELL]).current_dir(folder))?;
     for (package, _) in files(folder, ".deb")? {
         process::shown(Command::new("dpkg").arg("-x").arg(&package).arg(folder))?;
         std::fs::remove_file(&package).map_err(|e| format!("cannot remove {}: {e}", package.display()))?;
     }
     find(folder).ok_or_else(|| format!("{kernel} has no boot/vmlinuz-*, or {SHELL} no bin/busybox"))
+}
+
+/// Downloads both packages; tells the name of the kernel's.
+fn fetch(folder: &Path) -> Result<String, String> {
+    let kernel = newest_kernel()?;
+    println!("  fetching {kernel} {SHELL}");
+    process::shown(apt_get().args(["download", "-qq", &kernel, SHELL]).current_dir(folder))?;
+    Ok(kernel)
 }
 
 fn find(folder: &Path) -> Option<Packages> {
