@@ -92,6 +92,8 @@ assert used + free == arena
 END
 ./program > glibc.out
 python3 check.py glibc.out glibc
+# Nothing goes back between the two looks.
+export BRKMAP_BACKGROUND=off
 LD_PRELOAD=$BRKMAP_LIBRARY ./program > brkmap.out
 python3 check.py brkmap.out brkmap
 # One pool, one row.

@@ -2,7 +2,7 @@
 # behaviour: what a program reads of itself (brkmap_stats_get) is what `brkmap run` sees from outside at its exit: the bytes in
 #   memory by reason, the live blocks, the heaps, the mappings
 # source: docs/STATISTICS.md, brkmap.h
-# timeout: 60
+# timeout: 900
 set -eu
 cat > program.c <<'END'
 #include "brkmap.h"
@@ -58,7 +58,7 @@ END
 gcc -O1 -fno-builtin -pthread -D_GNU_SOURCE -I"$REPOSITORY/crates/capi/include" program.c -o program
 # The command that carries the library under test: built already, beside the tasks.
 export HOME=$PWD
-(cd "$REPOSITORY" && "$CARGO" build --quiet --release --locked -p brkmap-cli --message-format=json 2> /dev/null) |
+(cd "$REPOSITORY" && "$CARGO" build --quiet --release --locked -p brkmap-cli --message-format=json) |
     python3 -c 'import json, sys
 for line in sys.stdin:
     if line.startswith("{"):

@@ -9,7 +9,7 @@ socket=$PWD/socket
 start() {
     redis-server --port 0 --unixsocket "$socket" --dir "$PWD" --save '' --appendonly no --daemonize no --loglevel warning > server.log 2>&1 &
     server=$!
-    for _ in $(seq 1 200); do
+    for _ in $(seq 1 1200); do
         redis-cli -s "$socket" ping > /dev/null 2>&1 && return
         sleep 0.05
     done
@@ -27,8 +27,13 @@ client eval 'local s = 0 for i = 1, 20000 do s = s + string.len(redis.call("get"
 client dbsize
 client config get save
 client bgsave
-for _ in $(seq 1 200); do
-    client info persistence | grep -q 'rdb_bgsave_in_progress:0' && break
+tries=0
+until client info persistence | grep -q 'rdb_bgsave_in_progress:0'; do
+    tries=$((tries + 1))
+    if [ $tries -gt 1200 ]; then
+        echo "the save in the background does not end"
+        exit 1
+    fi
     sleep 0.05
 done
 client info persistence | tr -d '\r' | grep -E 'rdb_last_bgsave_status'
