@@ -21,6 +21,7 @@ fn on(config: Config, test: impl FnOnce(&Engine<Stage>, &Sim) + Send) {
             test(&engine, &sim);
             // The thread that stands in for the helper may be at its end only now.
             engine.stop_helper();
+            platform::wait_for_helpers(&sim);
         };
         let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, run).expect("a thread");
         if let Err(panic) = thread.join() {

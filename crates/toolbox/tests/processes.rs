@@ -244,7 +244,16 @@ fn an_owner_without_its_first_thread_is_alive() {
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
+        // The time runs from when the lock is said to be the child's.
+        // SAFETY: the lock's word, in memory that both processes have.
+        let word = unsafe { &*lock };
         let thread = std::thread::spawn(|| {
+            for _ in 0..60_000 {
+                if word.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
             std::thread::sleep(Duration::from_millis(700));
             // SAFETY: the child leaves without running what is the parent's.
             unsafe { libc::_exit(0) }
@@ -260,9 +269,9 @@ fn an_owner_without_its_first_thread_is_alive() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let owner = field(22).parse::<u64>().unwrap() << 32 | child as u64;
+    let start = std::time::Instant::now();
     // SAFETY: the lock's word, which says now that the child has it.
     unsafe { &*lock }.store(owner, std::sync::atomic::Ordering::SeqCst);
-    let start = std::time::Instant::now();
     assert!(list.allocate(100).is_ok(), "the lock was taken over when the child was gone");
     assert!(start.elapsed() > Duration::from_millis(300), "the lock was taken from a living process");
     let mut status = 0;

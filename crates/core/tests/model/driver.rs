@@ -7,7 +7,7 @@ use brkmap_sys::sim::{ABORTED, Sim};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::plan::Plan;
-use crate::platform::{SLOTS, Stage, main_thread};
+use crate::platform::{SLOTS, Stage, main_thread, wait_for_helpers};
 use crate::random::Random;
 use crate::shadow::{Face, Shadow};
 
@@ -58,6 +58,12 @@ pub(crate) struct Driver {
     operations: u64,
     /// Says what it does (`BRKMAP_MODEL_TRACE`).
     trace: bool,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        wait_for_helpers(&self.sim);
+    }
 }
 
 impl Driver {

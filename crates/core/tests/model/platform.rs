@@ -121,6 +121,13 @@ impl Platform for Stage {
     }
 }
 
+/// Waits until no thread that stands in for a helper runs: at its end it says so in the engine.
+pub(crate) fn wait_for_helpers(sim: &Sim) {
+    while sim.spawned() > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 /// The thread id of the main thread is the process id.
 pub(crate) fn main_thread(sim: &Sim) -> u32 {
     sim.process_id()

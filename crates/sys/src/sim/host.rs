@@ -9,6 +9,7 @@ const PROT_READ_WRITE: c_int = 1 | 2;
 const RESERVED: c_int = 0x02 | 0x20 | 0x4000;
 const MAP_FIXED: c_int = 0x10;
 const MADV_DONTNEED: c_int = 4;
+const MADV_NOHUGEPAGE: c_int = 15;
 pub(super) const HOST_PAGE: usize = 4096;
 
 unsafe extern "C" {
@@ -29,12 +30,20 @@ pub(super) struct Reservation {
 /// Alignment of the start: what depends on an address within this much is the same in every run of a seed.
 const ALIGNMENT: usize = 1 << 30;
 
+/// Where huge pages are given to whoever does not ask, more would be in memory than was touched. A kernel that has none
+/// refuses, which is as good.
+fn only_small_pages(start: usize, len: usize) {
+    // SAFETY: [simulated-space] advice about a range of the reservation changes no contents
+    unsafe { madvise(start as *mut c_void, len, MADV_NOHUGEPAGE) };
+}
+
 impl Reservation {
     pub(super) fn new(len: usize) -> Self {
         let total = len + ALIGNMENT;
         // SAFETY: [fresh-mapping] a new range without access
         let base = unsafe { mmap(std::ptr::null_mut(), total, PROT_NONE, RESERVED, -1, 0) } as usize;
         assert!(base != usize::MAX, "the simulated space of {total} bytes: {}", io::Error::last_os_error());
+        only_small_pages(base, total);
         Reservation { base, total, start: base.next_multiple_of(ALIGNMENT) }
     }
 
@@ -62,6 +71,7 @@ impl Reservation {
         // SAFETY: [simulated-space] replaces a range of the reservation by the same without contents
         let got = unsafe { mmap(at, to - from, PROT_NONE, RESERVED | MAP_FIXED, -1, 0) };
         self.expect(from, to, got == at, "close");
+        only_small_pages(from, to - from);
     }
 
     /// Makes an open range zero.

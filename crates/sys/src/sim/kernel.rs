@@ -361,11 +361,12 @@ impl Kernel for Sim {
         sim.0.spawned.fetch_add(1, Ordering::AcqRel);
         std::thread::spawn(move || {
             entry();
-            sim.0.spawned.fetch_sub(1, Ordering::AcqRel);
             // SAFETY: [helper-memory] the caller keeps the word until it reads 0
             let alive = unsafe { AtomicU32::from_ptr(word as *mut u32) };
             alive.store(0, Ordering::Release);
             Linux.wake(alive, u32::MAX);
+            // Last: whoever waits for this may drop the word.
+            sim.0.spawned.fetch_sub(1, Ordering::AcqRel);
         });
         true
     }
