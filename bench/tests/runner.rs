@@ -143,18 +143,29 @@ fn a_column_without_a_rust_program_is_empty_and_no_failure() {
     assert!(row.trim_end().ends_with('-'), "{row}");
 }
 
-#[test]
-fn percentiles_of_single_calls_rise() {
+/// The median, the 99th percentile and the highest one of single calls, and the whole output.
+fn percentiles() -> ([f64; 3], String) {
     let output = bench(&["latency", "--filter", "malloc-p", "--with", "glibc", "-n", "1"]);
-    let shown = String::from_utf8_lossy(&output.stdout);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
     let of = |name: &str| -> f64 {
         let line = shown.lines().find(|line| line.split(' ').next() == Some(name)).expect("a row");
         line.split_whitespace().nth(1).expect("a column").parse().expect("a number")
     };
-    let (p50, p99, most) = (of("malloc-p50"), of("malloc-p99"), of("malloc-p99.99"));
-    // A call takes some nanoseconds, and one in a hundred of glibc's goes through its bins.
-    assert!(p50 > 1.0 && p50 < 1000.0 && p99 > 2.0 * p50 && most > p99, "{shown}");
+    (["malloc-p50", "malloc-p99", "malloc-p99.99"].map(of), shown)
+}
+
+#[test]
+fn percentiles_of_single_calls_rise() {
+    // A call takes some nanoseconds, and one in a hundred of glibc's goes through its bins. Other work on the machine may lift
+    // the median of a run.
+    for tries in 1.. {
+        let ([p50, p99, most], shown) = percentiles();
+        if p50 > 1.0 && p50 < 1000.0 && p99 > 2.0 * p50 && most > p99 {
+            return;
+        }
+        assert!(tries < 3, "{shown}");
+    }
 }
 
 #[test]

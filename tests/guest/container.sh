@@ -5,7 +5,7 @@
 . ./common.sh
 
 group box memory.high=110
-seconds 20 - tenant contain tenant keep 100 5 1000
+seconds 60 - tenant contain tenant keep 100 5 5000
 echo "a container: $said"
 least 3 "$(number 'back rss' "$said")" "$(number charged "$said")"
 
@@ -16,7 +16,7 @@ echo +memory > "$outer/cgroup.subtree_control"
 group shop/till
 echo +memory > "$GROUP/cgroup.subtree_control"
 group shop/till/drawer
-seconds 20 - tenant keep 100 5 1000
+seconds 60 - tenant keep 100 5 5000
 echo "a limit two levels above: $said"
 least 3 "$(number 'back rss' "$said")"
 
@@ -31,7 +31,7 @@ within glibc tenant sit 85 0 > /tmp/neighbour &
 neighbour=$!
 until grep -q sits /tmp/neighbour; do holds "the neighbour runs" kill -0 $neighbour; sleep 0.1; done
 group shop/till/drawer
-seconds 20 - tenant keep 100 5 1000
+seconds 60 - tenant keep 100 5 5000
 echo "beside a neighbour with 85 MB: $said"
 least 3 "$(number 'back rss' "$said")"
 most 0 "$(sed -n 's/^oom_kill //p' "$outer/memory.events")"

@@ -10,11 +10,18 @@ rm -f /tmp/go
 within mmap_threshold:256K tenant calls 100 &
 started=$!
 until worker=$(pidof tenant); do holds "the program runs" kill -0 $started; sleep 0.1; done
-brkmap syscalls "$worker" --for 30 > /tmp/seen 2>&1 &
+brkmap syscalls "$worker" --for 60 > /tmp/seen 2>&1 &
 watcher=$!
 # It has its counters of events, so it watches.
 until ls -l /proc/$watcher/fd 2> /dev/null | grep -q perf_event; do holds "brkmap runs: $(cat /tmp/seen)" kill -0 $watcher; sleep 0.1; done
-sleep 1
+# All of them: their number has not changed for a while.
+events() { ls -l /proc/$watcher/fd 2> /dev/null | grep -c perf_event || true; }
+opened=0
+until [ "$(events)" -eq "$opened" ]; do
+    opened=$(events)
+    sleep 1
+done
+sleep 3
 touch /tmp/go
 wait $started
 wait $watcher

@@ -74,6 +74,10 @@ pub(crate) fn build(name: &str, arguments: &[&str], environment: &[(&str, &str)]
     command.current_dir(workspace()).args(["build", "--release", "--locked", "--target-dir"]).arg(directory());
     command.args(arguments).arg("--message-format=json-render-diagnostics");
     command.envs(environment.iter().copied());
+    // What is not there yet is downloaded.
+    if std::env::var_os("CARGO_NET_RETRY").is_none() {
+        command.env("CARGO_NET_RETRY", "10");
+    }
     Ok(Artifacts::parse(&followed(name, &mut command)?))
 }
 
