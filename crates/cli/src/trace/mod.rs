@@ -270,8 +270,9 @@ impl Tracer {
         self.read_kernel();
         let now = Instant::now();
         if now >= rounds.next_look {
+            let start = looker::cpu_time();
             self.processes.look();
-            rounds.looked(now.elapsed());
+            rounds.looked(looker::cpu_time().saturating_sub(start));
             if !rounds.is_told && ended.is_some_and(|end| self.begin.elapsed() > end + STRAGGLERS) {
                 rounds.is_told = true;
                 let count = self.processes.all().len();
