@@ -10,6 +10,7 @@ use crate::model::process::Outcome;
 use crate::os::{self, Signals, Woken};
 use std::collections::HashSet;
 use std::io;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a signal in between.
@@ -50,11 +51,9 @@ pub(crate) fn attach(
         begin,
         kernel: None,
     };
-    let outcome = seized.and_then(|threads| {
-        if let Some(outcome) = tracer.begin_attached(pid, threads, threshold)? {
-            return Ok(Some(outcome));
-        }
-        tracer.watch_attached(limit.map(|limit| begin + limit))
+    let outcome = seized.and_then(|threads| match tracer.begin_attached(pid, threads, threshold)? {
+        ControlFlow::Break(outcome) => Ok(outcome),
+        ControlFlow::Continue(()) => tracer.watch_attached(limit.map(|limit| begin + limit)),
     });
     let wall = begin.elapsed();
     tracer.leave();
@@ -88,17 +87,18 @@ fn seize_threads(pid: i32) -> io::Result<HashSet<i32>> {
 }
 
 impl Tracer {
-    /// Stops all threads, so that what is read of the process' memory is whole, then lets them go on. Returns how the
-    /// process ended if it did.
+    /// Stops all threads, so that what is read of the process' memory is whole, then lets them go on. Breaks with what
+    /// [`Tracer::watch_attached`] would return if the process ended or somebody interrupted brkmap meanwhile.
     fn begin_attached(
         &mut self,
         pid: i32,
         mut threads: HashSet<i32>,
         threshold: Option<Threshold>,
-    ) -> io::Result<Option<Outcome>> {
+    ) -> io::Result<ControlFlow<Option<Outcome>>> {
         // ESRCH: it has ended meanwhile.
         threads.retain(|&tid| ptrace::interrupt(tid).is_ok());
         let mut held = Vec::new();
+        let mut is_interrupted = false;
         let give_up = Instant::now() + PATIENCE;
         while !threads.is_empty() && Instant::now() < give_up {
             match ptrace::wait_any()? {
@@ -106,7 +106,10 @@ impl Tracer {
                     threads.remove(&event.tid);
                     held.push(event);
                 }
-                None => drop(os::wait_for_signal(Duration::from_millis(5))),
+                None => {
+                    let woken = os::wait_for_signal(Duration::from_millis(5));
+                    is_interrupted |= matches!(woken, Woken::Forward(_) | Woken::Key);
+                }
             }
         }
         if let Some(recorder) = &mut self.recorder {
@@ -116,7 +119,7 @@ impl Tracer {
         for event in held {
             outcome = outcome.or(self.handle(event).map(|(outcome, _)| outcome));
         }
-        Ok(outcome)
+        Ok(if outcome.is_some() || is_interrupted { ControlFlow::Break(outcome) } else { ControlFlow::Continue(()) })
     }
 
     fn watch_attached(&mut self, until: Option<Instant>) -> io::Result<Option<Outcome>> {
