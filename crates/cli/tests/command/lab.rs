@@ -64,7 +64,8 @@ fn every_claim_is_tried_and_found_as_the_index_says() {
         assert!(verdict == told[id] || excused, "{id}: the index says {}, found: {trial:#}", told[id]);
     }
     assert_eq!((ran.status.code(), &document["failed"]), (Some(0), &Value::from(0)));
-    assert!(document["took_ms"].as_u64().unwrap() < 90_000, "{}", document["took_ms"]);
+    // A guard against what waits for ever, not a measure.
+    assert!(document["took_ms"].as_u64().unwrap() < 600_000, "{}", document["took_ms"]);
     // The figures that everybody knows, by name.
     let figure = |id: &str, what: &str| {
         let figures = tried[id]["figures"].as_array().unwrap();

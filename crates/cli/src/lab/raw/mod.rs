@@ -83,17 +83,17 @@ pub(in crate::lab) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     !unsafe { libc::memmem(bytes.as_ptr().cast(), bytes.len(), wanted.as_ptr().cast(), wanted.len()) }.is_null()
 }
 
-/// Waits until what goes back by itself has gone: VmRSS fell and then stood still for 0.3 seconds, 3 seconds at most. A
+/// Waits until what goes back by itself has gone: VmRSS fell and then stood still for a second, 10 seconds at most. A
 /// malloc that gives nothing back by itself is not waited for. Returns VmRSS.
 pub(in crate::lab) fn settle() -> u64 {
     let start = status("VmRSS");
     let (mut last, mut still) = (start, 0);
-    for _ in 0..if is_brkmap() { 150 } else { 5 } {
+    for _ in 0..if is_brkmap() { 500 } else { 5 } {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let now = status("VmRSS");
         still = if now == last { still + 1 } else { 0 };
         last = now;
-        if still >= 15 && last + (1 << 20) < start {
+        if still >= 50 && last + (1 << 20) < start {
             break;
         }
     }
