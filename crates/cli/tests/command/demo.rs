@@ -1,6 +1,6 @@
 //! `brkmap demo`: each program has the disease that it claims, and the cure helps.
 
-use super::{brkmap, output, stderr};
+use super::{brkmap, has_ended, output, stderr, wait_until};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -66,13 +66,7 @@ fn the_state_is_held_for_other_commands() {
     let document: Value = serde_json::from_slice(&seen.stdout).unwrap_or_else(|_| panic!("{}", stderr(&seen)));
     assert_eq!(document["verdict"]["class"], "top_pinned");
     // The process does not outlive the command that started it.
-    for _ in 0..100 {
-        if std::fs::metadata(format!("/proc/{pid}")).is_err() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("{pid} lives on");
+    wait_until("the process has ended", || has_ended(pid));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! What the report says about programs whose doings are known.
 
-use super::{brkmap, compile, output, report, row, stderr};
+use super::{brkmap, compile, output, report, row, stderr, wait_until};
 use serde_json::Value;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 #[test]
 fn the_report_fits_and_is_plain_without_a_terminal() {
@@ -51,10 +50,13 @@ fn a_program_killed_from_outside_is_seen() {
     let mut running = brkmap(&command).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.take().unwrap()), &mut line).unwrap();
-    let name = format!("/proc/{}/comm", line.trim());
-    while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    // Its name changes in the middle of the exec; with a stack and libc it is through it.
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", line.trim())).unwrap();
+    wait_until("sleep has begun", || {
+        let is_named = read("comm") == "sleep\n";
+        let maps = read("maps");
+        is_named && maps.contains("[stack]") && maps.contains("libc.so")
+    });
     assert!(Command::new("kill").args(["-9", line.trim()]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(137));
     let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
@@ -65,7 +67,7 @@ fn a_program_killed_from_outside_is_seen() {
 
 #[test]
 fn without_tracing_the_last_sample_is_shown() {
-    let ran = output(&["run", "--no-trace", "--", "sleep", "0.4"]);
+    let ran = output(&["run", "--no-trace", "--", "sleep", "2"]);
     assert!(ran.status.success());
     let text = stderr(&ran);
     assert!(text.contains("last sample, ") && text.contains(" ms before the end"), "{text}");
@@ -73,7 +75,7 @@ fn without_tracing_the_last_sample_is_shown() {
     assert_eq!(output(&["run", "--no-trace", "--", "sh", "-c", "kill -9 $$"]).status.code(), Some(137));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
-    let sampled = ["run", "--no-trace", "--json", "-o", file.to_str().unwrap(), "--", "sh", "-c", "sleep 0.3; exit 2"];
+    let sampled = ["run", "--no-trace", "--json", "-o", file.to_str().unwrap(), "--", "sh", "-c", "sleep 2; exit 2"];
     assert_eq!(output(&sampled).status.code(), Some(2));
     let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(document["processes"][0]["ended"]["code"], 2);
@@ -114,7 +116,7 @@ fn where_system_calls_are_forbidden_another_way_is_found() {
     let filter = compile(folder.path(), source, &[]);
     let run = |call: i64| {
         let own = env!("CARGO_BIN_EXE_brkmap");
-        let arguments = [&call.to_string(), own, "run", "--", "sh", "-c", "sleep 0.3; exit 5"];
+        let arguments = [&call.to_string(), own, "run", "--", "sh", "-c", "sleep 2; exit 5"];
         let ran = Command::new(&filter).args(arguments).output().unwrap();
         assert_eq!(ran.status.code(), Some(5));
         stderr(&ran)
@@ -235,7 +237,7 @@ fn why_brkmap_is_not_in_force_is_told() {
 fn strace_sees_what_it_traces_under_brkmap_too() {
     let folder = tempfile::tempdir().unwrap();
     let calls = folder.path().join("calls");
-    let strace = ["strace", "-f", "-e", "trace=execve", "-o", calls.to_str().unwrap(), "sh", "-c", "sleep 0.3; exit 5"];
+    let strace = ["strace", "-f", "-e", "trace=execve", "-o", calls.to_str().unwrap(), "sh", "-c", "sleep 2; exit 5"];
     let traced = |what: &str| {
         let lines = std::fs::read_to_string(&calls).unwrap_or_else(|error| panic!("strace is needed: {error}"));
         assert!(lines.contains("sleep"), "{what}: {lines}");

@@ -29,6 +29,7 @@ mod watched;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn brkmap(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brkmap"));
@@ -67,6 +68,26 @@ fn report(alloc: &str, command: &[&str]) -> (i32, Value) {
 fn row(process: &Value, key: &str) -> u64 {
     let rows = process["waterfall"]["rows"].as_array().unwrap();
     rows.iter().find(|row| row["key"] == key).unwrap()["bytes"].as_u64().unwrap()
+}
+
+/// Waits until something holds. Only a machine on which it never will needs all of the time.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a process is gone, or waits for a parent that may never ask.
+fn has_ended(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).map_or(true, |status| status.contains("State:\tZ"))
+}
+
+/// Copies a program by another process: a file that this one has open for writing is busy in every child that a test forks
+/// meanwhile.
+fn copy_program(from: impl AsRef<Path>, to: &Path) {
+    assert!(Command::new("cp").arg(from.as_ref()).arg(to).status().unwrap().success());
 }
 
 /// Compiles a C program.

@@ -1,6 +1,6 @@
 //! Which malloc was in force and why not brkmap: programs that run for real, each with the property in question.
 
-use super::{compile, report, stderr};
+use super::{compile, copy_program, report, stderr};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -23,7 +23,9 @@ fn process<'a>(document: &'a Value, name: &str) -> &'a Value {
 }
 
 fn executable(path: &Path, bytes: &[u8]) -> String {
-    fs::write(path, bytes).unwrap();
+    let written = path.with_extension("written");
+    fs::write(&written, bytes).unwrap();
+    copy_program(&written, path);
     fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -146,7 +148,7 @@ impl Unprivileged {
     fn new() -> Unprivileged {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         let command = folder.path().join("brkmap");
-        fs::copy(env!("CARGO_BIN_EXE_brkmap"), &command).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_brkmap"), &command);
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let cache = folder.path().join("cache");
         fs::create_dir(&cache).unwrap();
@@ -193,7 +195,7 @@ impl Unprivileged {
         }
         let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
                       int main(void) { char *volatile p = malloc(100); printf(\"%d\\n\", geteuid()); fflush(stdout);\n\
-                      usleep(300000); return p == 0; }";
+                      usleep(2000000); return p == 0; }";
         let program = compile(self.path(), source, &[]);
         fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
         program
@@ -245,7 +247,7 @@ fn a_set_user_id_program_itself_keeps_its_rights() {
 fn a_program_that_may_not_be_read_is_no_gap_in_the_report() {
     let user = Unprivileged::new();
     let source = "#include <stdlib.h>\n#include <sys/prctl.h>\n#include <unistd.h>\n\
-                  int main(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); usleep(500000); return malloc(9) ? 6 : 1; }";
+                  int main(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); usleep(2000000); return malloc(9) ? 6 : 1; }";
     let program = compile(user.path(), source, &[]);
     for arguments in [&["--", &program][..], &["--no-trace", "--", &program]] {
         let (ran, document) = user.report(arguments);

@@ -1,7 +1,7 @@
 //! `brkmap syscalls` and `run --syscalls` on programs whose calls are known, beside strace, and on what must be left alone.
 
 use super::targets::{Target, build};
-use super::{brkmap, compile, output, stderr};
+use super::{brkmap, compile, copy_program, has_ended, output, stderr, wait_until};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -276,12 +276,7 @@ fn a_filtered_program_ends_with_its_tracer() {
     watching.kill().unwrap();
     watching.wait().unwrap();
     // Without a tracer its calls for memory would fail: it is ended rather than broken.
-    let place = format!("/proc/{}", line.trim());
-    let end = Instant::now() + Duration::from_secs(10);
-    while Path::new(&place).exists() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(!Path::new(&place).exists());
+    wait_until("the program has ended", || has_ended(line.trim()));
 }
 
 #[test]
@@ -344,7 +339,7 @@ fn programs_that_change_user_run_untraced() {
         |path: &Path, mode| std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     open(folder.path(), 0o755);
     let own = folder.path().join("brkmap");
-    std::fs::copy(env!("CARGO_BIN_EXE_brkmap"), &own).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_brkmap"), &own);
     let source = "#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf(\"%d\\n\", geteuid()); return 4; }";
     // Without root the file is our own, and stays untraced for the same reason.
     let program = compile(folder.path(), source, &[]);
@@ -383,6 +378,18 @@ fn is_left_alone(pid: &str) -> bool {
     status.contains("TracerPid:\t0") && !stopped
 }
 
+/// Waits until every thread has this tracer: what brkmap writes first, it writes before.
+fn wait_for_tracer(pid: &str, tracer: u32) {
+    let line = format!("TracerPid:\t{tracer}\n");
+    wait_until("all threads are watched", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.flatten().all(|task| {
+            // A thread that has just ended is none to wait for.
+            std::fs::read_to_string(task.path().join("status")).map_or(true, |status| status.contains(&line))
+        })
+    });
+}
+
 #[test]
 fn a_running_process_is_watched_and_left_running() {
     let mut target = server();
@@ -408,7 +415,7 @@ fn a_running_process_is_watched_and_left_running() {
         let mut lines = BufReader::new(watching.stderr.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for_tracer(&pid, watching.id());
         let to = if to_target { pid.clone() } else { watching.id().to_string() };
         assert!(Command::new("kill").args(["-s", signal, &to]).status().unwrap().success());
         let mut text = String::new();
@@ -439,7 +446,7 @@ fn tracepoints_watch_without_a_stop() {
     assert!(ran.status.success(), "{}", stderr(&ran));
     let document = checked(serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap());
     // The target runs while its map is read, so what it did in that moment may count for nothing.
-    let settled = |call: &&Value| call["at_us"].as_u64().unwrap() > 100_000;
+    let settled = |call: &&Value| call["at_us"].as_u64().unwrap() > 500_000;
     let calls: Vec<&Value> = calls_of(&document, "work").into_iter().filter(settled).collect();
     assert!(calls.len() > 5 && calls.iter().all(|call| call["bytes"].as_i64().unwrap() == -MIB), "{calls:#?}");
     // Where the kernel or the user's rights do not allow it, brkmap says why, and the other way is taken.
@@ -457,7 +464,7 @@ fn what_cannot_be_watched_is_told() {
     let mut watching = brkmap(&["syscalls", &pid, "--every-call"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(watching.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_tracer(&pid, watching.id());
     let second = output(&["syscalls", &pid, "--every-call", "--for", "1"]);
     assert_eq!(second.status.code(), Some(4));
     assert!(stderr(&second).contains("is traced by process"), "{}", stderr(&second));
@@ -466,8 +473,7 @@ fn what_cannot_be_watched_is_told() {
     assert!(stderr(&tracer).contains("traces programs itself"), "{}", stderr(&tracer));
     watching.kill().unwrap();
     watching.wait().unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(is_left_alone(&pid), "a tracer that is killed leaves it running");
+    wait_until("a tracer that is killed leaves it running", || is_left_alone(&pid));
     assert_eq!(output(&["syscalls", "999999999"]).status.code(), Some(3));
     let usage = output(&["syscalls"]);
     assert_eq!(usage.status.code(), Some(125));

@@ -2,21 +2,46 @@
 
 use super::brkmap;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-/// Builds one of the programs of `targets`.
+/// Removes what was built for tests that have ended. The youngest stay: they may belong to processes of another namespace.
+fn sweep(folder: &Path) {
+    const YOUNG: Duration = Duration::from_secs(3600);
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("targets-")) else { continue };
+        let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > YOUNG) && !Path::new("/proc").join(pid).exists() {
+            // Another run may be at it as well.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Builds one of the programs of `targets`; each output once, as to link it again would take it from a test that starts it.
 pub(super) fn build(name: &str, output: &str, flags: &[&str]) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("targets-{}", std::process::id()));
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap();
+    if let Some(program) = built.get(output) {
+        return program.clone();
+    }
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    if built.is_empty() {
+        sweep(all);
+    }
+    let folder = all.join(format!("targets-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/targets/{name}.c"));
     let program = folder.join(output);
     let mut compiler = Command::new("cc");
     compiler.args(["-O1", "-w", "-pthread"]).args(flags).arg("-o").arg(&program).arg(source);
     assert!(compiler.status().expect("a C compiler (cc) is needed").success());
+    built.insert(output.to_owned(), program.clone());
     program
 }
 
