@@ -42,7 +42,7 @@ fn file(folder: &tempfile::TempDir) -> Target {
 fn python() -> Target {
     let script = "import sys\nkeep = [dict(a=i) for i in range(600000)][::40]\nprint('ready', flush=True)\n\
                   sys.stdin.read()";
-    let mut command = Command::new("python3");
+    let mut command = Command::new("/usr/bin/python3");
     command.args(["-c", script]);
     Target::start(command)
 }

@@ -134,7 +134,7 @@ fn what_went_back_has_its_rule() {
     assert!((59 * MIB..=60 * MIB).contains(&purged), "{main:#}");
     assert_eq!((sum_of_rules(main), told(main)), (told(main), returned(main, "trim")));
 
-    let program = compile(folder.path(), &sparse("usleep(1500000);"), &[]);
+    let program = compile(folder.path(), &sparse("usleep(4000000);"), &[]);
     let file = folder.path().join("report.json");
     let ran = brkmap(&["run", "--json", "-o", file.to_str().unwrap(), "--", &program]).output().unwrap();
     assert!(ran.status.success());

@@ -53,20 +53,29 @@ fn a_heap_of_600_mb_is_read_within_a_second_and_64_mib() {
     };
     // Beside others, caches and page tables are cold: with ten programs for each processor a look was seen to take 2.5 times
     // the processor time.
-    let others = load_per_processor();
-    let limit = Duration::from_secs(1).mul_f64(1.0 + others / 4.0);
+    let mut limit = Duration::ZERO;
     let mut costs: Vec<Cost> = Vec::new();
     while costs.iter().all(|cost| cost.cpu > limit) {
         assert!(costs.len() < 10, "{costs:?}, limit {limit:?}");
         costs.push(look());
+        // Others that came meanwhile show in this number later.
+        limit = limit.max(Duration::from_secs(1).mul_f64(1.0 + load_per_processor() / 4.0));
+        std::thread::sleep(Duration::from_millis(100));
     }
     println!("a heap of {} MiB: {costs:?}", rss >> 20);
 }
 
 #[test]
 fn the_command_starts_within_20_ms() {
-    let costs: Vec<Cost> = (0..20).map(|_| cost(&mut brkmap(&["--version"]))).collect();
-    let least = costs.iter().map(|cost| cost.wall).min().unwrap();
-    println!("start of the command: {least:?}");
-    assert!(least <= Duration::from_millis(20), "{costs:?}");
+    let start = || cost(&mut brkmap(&["--version"]));
+    let mut costs: Vec<Cost> = (0..20).map(|_| start()).collect();
+    let least = |costs: &[Cost]| costs.iter().map(|cost| cost.wall).min().unwrap();
+    // Where others have the processors, one start may still find a free one.
+    let end = Instant::now() + Duration::from_secs(30);
+    while least(&costs) > Duration::from_millis(20) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+        costs.push(start());
+    }
+    println!("start of the command: {:?}", least(&costs));
+    assert!(least(&costs) <= Duration::from_millis(20), "{costs:?}");
 }

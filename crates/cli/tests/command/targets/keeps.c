@@ -22,7 +22,7 @@ int main(void) {
             blocks[i] = NULL;
         }
     }
-    sleep(1);
+    sleep(3);
     long sum = 0;
     for (int i = 0; i < BLOCKS; i++) sum += blocks[i] ? blocks[i][1] : 0;
     printf("%ld\n", sum);
