@@ -4,6 +4,7 @@ use super::inspect::Series;
 use super::run::environment;
 use super::{Failure, print, target};
 use crate::cli::demo::{Alloc, Arguments};
+use crate::collect;
 use crate::demo::{self, Demo, Figure};
 use crate::embed::{self, Library};
 use crate::view::demo::{Shown, document, list, text};
@@ -11,14 +12,16 @@ use crate::view::inspect::Inspection;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Looks that make sure of a growth, looks that are enough else, and the time between two.
-const MANY_LOOKS: u32 = 9;
-const LOOKS: u32 = 2;
-const PAUSE: Duration = Duration::from_millis(100);
-/// How long brkmap has to give back by itself.
-const IDLE: Duration = Duration::from_millis(1500);
+/// Looks that make sure of a growth, and the time between two: nearly each must see some.
+const MANY_LOOKS: (u32, Duration) = (9, Duration::from_millis(200));
+/// Looks that are enough else, and the time between them.
+const LOOKS: (u32, Duration) = (2, Duration::from_millis(100));
+/// How long brkmap has to give back by itself: at least, and at most.
+const IDLE: [Duration; 2] = [Duration::from_millis(1500), Duration::from_secs(5)];
+/// RSS that stood still for so long has come to rest.
+const STILL: Duration = Duration::from_millis(500);
 /// How long a change takes to show.
 const SETTLED: Duration = Duration::from_millis(100);
 
@@ -50,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     if demo.figure == Figure::ByMalloc && arguments.alloc == Alloc::System {
         let other = Patient::start(demo, Some(&library))?;
-        std::thread::sleep(IDLE);
+        other.settle();
         shown.on_brkmap = Some(other.rss()?);
     }
     match (arguments.json, arguments.hold) {
@@ -131,14 +134,27 @@ impl Patient {
         self.answer()
     }
 
-    /// Looks at it several times.
-    fn looks(&self, count: u32) -> Result<Inspection, Failure> {
+    /// Looks at it several times, with a pause between two.
+    fn looks(&self, (count, pause): (u32, Duration)) -> Result<Inspection, Failure> {
         let mut series = Series::new(self.child.id() as i32, None);
         for _ in 1..count {
             series.look().map_err(target::failure)?;
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
         }
         series.look().map_err(target::failure)
+    }
+
+    /// Waits until brkmap has given back what it will.
+    fn settle(&self) {
+        let begin = Instant::now();
+        let (mut last, mut since) = (0, begin);
+        while begin.elapsed() < IDLE[0] || since.elapsed() < STILL && begin.elapsed() < IDLE[1] {
+            std::thread::sleep(SETTLED);
+            let rss = collect::status(self.child.id() as i32).map_or(0, |status| status.rss);
+            if rss != last {
+                (last, since) = (rss, Instant::now());
+            }
+        }
     }
 
     fn rss(&self) -> Result<u64, Failure> {
