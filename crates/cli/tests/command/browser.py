@@ -88,9 +88,15 @@ class Browser:
         return answer["result"].get("value")
 
     def close(self):
-        self.session = None
-        self.ask("Browser.close")
-        self.process.wait(PATIENCE)
+        question = {"id": self.number + 1, "method": "Browser.close", "params": {}}
+        os.write(self.writer, json.dumps(question).encode() + b"\0")
+        # It may be gone before its answer is.
+        end = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            must(time.monotonic() < end, "chromium does not end")
+            ready, _, _ = select.select([self.reader], [], [], 0.05)
+            if ready and not os.read(self.reader, 1 << 20):
+                time.sleep(0.05)
 
 
 def must(condition, *words):
@@ -311,7 +317,8 @@ def main():
     for page in pages:
         check_document(page)
     # Where the home may not be written, it would say so instead of starting.
-    with tempfile.TemporaryDirectory() as profile:
+    # Its helpers may still write there when it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         os.environ["HOME"] = profile
         browser = Browser(profile)
         target = browser.ask("Target.createTarget", url="about:blank")["targetId"]

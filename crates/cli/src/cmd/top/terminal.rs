@@ -152,7 +152,10 @@ mod tests {
         let mut seen_live = false;
         let screen = loop {
             let screen = tmux(&["capture-pane", "-p"]);
-            seen_live |= screen.contains("the live screen");
+            if !seen_live && screen.contains("the live screen") {
+                seen_live = true;
+                tmux(&["send-keys", "x"]);
+            }
             if screen.contains("after") || begin.elapsed() > Duration::from_secs(60) {
                 break screen;
             }
@@ -173,7 +176,8 @@ mod tests {
     fn panics_on_the_screen() {
         let mut screen = Screen::new().unwrap();
         screen.draw(vec![Line::from("the live screen")]).unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        // Until the other test has seen it, and pressed a key.
+        io::Read::read_exact(&mut io::stdin(), &mut [0]).unwrap();
         panic!("on purpose");
     }
 }
