@@ -17,6 +17,7 @@ mod page;
 use page::{Page, Step};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 /// The line by which a page takes part.
 const MARK: &str = "<!-- kept true: cargo test -p brkmap-cli --test docs -->";
@@ -87,18 +88,25 @@ fn what_pages_show_is_what_happens() {
     let mut wrong = Vec::new();
     let pages = pages();
     assert!(pages.len() >= 4, "the search for pages is broken: {pages:?}");
-    // Side by side: they wait more than they work.
-    let sessions = pages.into_iter().map(|path| {
-        std::thread::spawn(move || {
+    // Two side by side: they wait more than they work, and what they wait for takes longer beside more.
+    let queue = Mutex::new(pages.into_iter());
+    let next = || queue.lock().unwrap().next();
+    let work = || {
+        let mut sessions = Vec::new();
+        while let Some(path) = next() {
             let text = std::fs::read_to_string(&path).unwrap();
             let page = Page::parse(&text);
             assert!(!page.steps.is_empty(), "{} has no console block with a command", path.display());
             let seen = run(&page.steps);
-            (path, text, page, seen)
-        })
+            sessions.push((path, text, page, seen));
+        }
+        sessions
+    };
+    let sessions = std::thread::scope(|scope| {
+        let (one, other) = (scope.spawn(work), scope.spawn(work));
+        [one, other].map(|worker| worker.join().expect("its panic is above"))
     });
-    for session in sessions.collect::<Vec<_>>() {
-        let (path, text, mut page, seen) = session.join().expect("its panic is above");
+    for (path, text, mut page, seen) in sessions.into_iter().flatten() {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         for (step, actual) in page.steps.iter_mut().zip(seen) {
             let Err(why) = page::compare(&step.expected, &actual, step.any_figures) else { continue };
