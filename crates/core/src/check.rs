@@ -159,6 +159,8 @@ impl<P: Platform> Engine<P> {
             sums.owned += owned as usize;
             let page = &leaf.metas[index];
             let word = page.owner.load(Relaxed);
+            let copy = leaf.owners[index].load(Relaxed);
+            equal("owner-copy", at, if owner::is_tag(word) { 0 } else { word as i64 }, copy as i64)?;
             if leaf.direct.get(index) && word != owner::KEPT {
                 sums.direct += 1;
                 sums.direct_bytes += page.span_bytes();
@@ -249,7 +251,7 @@ impl<P: Platform> Engine<P> {
         while !block.is_null() {
             let address = block.addr();
             let byte = self.state_of(page, address).map(|byte| byte.load(Relaxed));
-            if byte.is_none_or(|byte| byte == state::LIVE) || count > page.capacity() as i64 {
+            if byte.is_none_or(|byte| byte != state::NEVER && byte != state::FREED) || count > page.capacity() as i64 {
                 return Err(Violation { invariant: "page-local: a free block", address, expected: 0, found: count });
             }
             count += 1;

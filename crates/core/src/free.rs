@@ -32,11 +32,11 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     pub unsafe fn free(&self, pointer: *mut u8) {
         let heap = self.platform.heap();
-        let Some(page) = self.map.meta(pointer.addr()) else { return self.free_slow(pointer) };
-        let page = in_register(page);
-        if !page.is_owned_by(heap.owner_word()) {
+        let Some(place) = self.map.place(pointer.addr()) else { return self.free_slow(pointer) };
+        if !place.is_owned_by(heap.owner_word()) {
             return self.free_slow(pointer);
         }
+        let page = in_register(place.meta());
         // The meta of a page's first slice: the low 16 bits of the pointer are the offset.
         match page.small_index_of(pointer.addr() & (SLICE - 1)) {
             Some(index) if self.free_local(page, index, pointer) => {}
@@ -53,8 +53,10 @@ impl<P: Platform> Engine<P> {
         let heap = self.platform.heap();
         let page = self
             .map
-            .meta(pointer.addr())
-            .filter(|page| page.owner.load(Relaxed) == heap.owner_word() && page.class() == class);
+            .place(pointer.addr())
+            .filter(|place| place.owner() == heap.owner_word())
+            .map(|place| place.meta())
+            .filter(|page| page.class() == class);
         let done = match page {
             Some(page) => match page.small_index_of(pointer.addr() & (SLICE - 1)) {
                 Some(index) => self.free_local(page, index, pointer),
@@ -105,11 +107,11 @@ impl<P: Platform> Engine<P> {
             return;
         }
         let heap = self.platform.heap();
-        let Some(slice) = self.map.meta(pointer.addr()) else { return self.free_rest(pointer) };
-        let done = if slice.owner.load(Relaxed) == owner::INTERIOR {
-            self.free_interior(heap, slice, pointer)
+        let Some(place) = self.map.place(pointer.addr()) else { return self.free_rest(pointer) };
+        let done = if place.owner() != 0 {
+            self.free_into_parcel(heap, place.meta(), pointer)
         } else {
-            self.free_into_parcel(heap, slice, pointer)
+            place.meta().owner.load(Relaxed) == owner::INTERIOR && self.free_interior(heap, place.meta(), pointer)
         };
         if !done {
             self.free_rest(pointer);
@@ -120,7 +122,7 @@ impl<P: Platform> Engine<P> {
     #[inline(always)]
     fn free_interior(&self, heap: &Heap, slice: &PageMeta, pointer: *mut u8) -> bool {
         match self.map.meta(slice.start()) {
-            Some(page) if page.is_owned_by(heap.owner_word()) => {
+            Some(page) if page.owner.load(Relaxed) == heap.owner_word() => {
                 let index = page.index_of(pointer.addr().wrapping_sub(page.start()));
                 index.is_some_and(|index| self.free_local(page, index, pointer))
             }
@@ -161,12 +163,10 @@ impl<P: Platform> Engine<P> {
         }
     }
 
-    /// A block of a page that another heap owns. The swap decides which of two threads that free it at once was first.
+    /// A block of a page that another heap owns.
     fn free_foreign(&self, heap: &'static Heap, page: &PageMeta, pointer: *mut u8) {
         match self.state_of(page, pointer.addr()) {
-            Some(byte) if byte.load(Relaxed) == state::LIVE && byte.swap(state::REMOTE, Acquire) == state::LIVE => {
-                self.free_remote(heap, page, pointer.cast());
-            }
+            Some(byte) if self.free_remote(heap, page, byte, pointer.cast()) => {}
             _ => self.die_not_live(page, pointer.addr()),
         }
     }

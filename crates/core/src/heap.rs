@@ -12,45 +12,34 @@ use brkmap_sys::ThreadMark;
 use crate::classes::{self, CLASSES, DIRECT_MAX};
 use crate::lifecycle::{IDLE, Lifecycle};
 use crate::lock::Lock;
-use crate::page::{Block, PageMeta};
+use crate::page::{Block, PART, PageMeta};
 use crate::remote::PageQueue;
 use crate::reopen::Search;
 
-/// Blocks of one foreign page that this thread freed and has not handed over yet. *[open-parcel]*
+/// Blocks of one foreign page that this thread freed and whose owner has not heard of it yet. *[open-parcel]*
 pub(crate) struct Parcel {
     /// Null: closed.
     pub(crate) page: Cell<*const PageMeta>,
-    /// The block freed last, linked to the others. Null: empty.
-    pub(crate) head: Cell<*mut Block>,
-    /// The block freed first.
-    pub(crate) tail: Cell<*mut Block>,
+    /// How the page's offsets become state bytes: copies, because its owner writes to the line that has them all the time.
+    pub(crate) states: Cell<*const AtomicU8>,
+    pub(crate) magic: Cell<u32>,
+    /// The block freed first; it is REMOTE, the others are LOOSE.
+    pub(crate) first: Cell<*mut Block>,
     /// Blocks that still go in.
     pub(crate) room: Cell<u32>,
-    /// Bytes that it may hold.
+    /// Blocks that go in beyond them if the heap grants it.
+    pub(crate) beyond: Cell<u32>,
+    /// Bytes that were granted.
     pub(crate) granted: Cell<u32>,
-    /// The blocks freed last, each at its room modulo their number.
-    pub(crate) latest: [Cell<*mut Block>; AHEAD],
+    /// The parts of the page that the others lie in, a bit each.
+    pub(crate) parts: Cell<u16>,
 }
 
-/// The owner that takes a chain in asks for the block so many ahead, because each lies in another processor's cache.
-pub(crate) const AHEAD: usize = 4;
-
 impl Parcel {
-    /// Puts a block of the parcel's page, which has REMOTE blocks, at the head. By its thread, which freed the block.
-    ///
-    /// # Safety
-    /// *[freed-block]* the block went from LIVE to REMOTE through this thread.
+    /// Notes a block that became LOOSE, by its offset in the page, and the room that is left. By its thread.
     #[inline(always)]
-    pub(crate) unsafe fn put(&self, page: &PageMeta, block: *mut Block, room: u32) {
-        let turn = &self.latest[room as usize % AHEAD];
-        // SAFETY: [freed-block] the caller's; a block with room for it.
-        unsafe {
-            (*block).set_next(self.head.get());
-            if page.class() != classes::FIRST_FINE {
-                Block::set_ahead(block, turn.replace(block));
-            }
-        }
-        self.head.set(block);
+    pub(crate) fn note(&self, offset: usize, room: u32) {
+        self.parts.set(self.parts.get() | 1 << (offset / PART));
         self.room.set(room);
     }
 }
@@ -61,6 +50,10 @@ pub(crate) const PARCELS: usize = 64;
 pub(crate) const PARCEL_BLOCKS: u32 = 64;
 /// Bytes after which a parcel is handed over.
 pub(crate) const PARCEL_BYTES: usize = 8 << 10;
+// Of a medium page a parcel has one block, so that only small pages have LOOSE ones.
+const _: () = assert!(PARCEL_BYTES < 2 * classes::SMALL_MAX);
+/// The part of that which is granted at a time.
+pub(crate) const PARCEL_STEPS: u32 = 4;
 /// Bytes that all open parcels of a thread may hold.
 pub(crate) const PARCELS_BYTES: usize = 128 << 10;
 
@@ -144,11 +137,13 @@ impl Heap {
             parcels: [const {
                 Parcel {
                     page: Cell::new(core::ptr::null()),
-                    head: Cell::new(null_mut()),
-                    tail: Cell::new(null_mut()),
+                    states: Cell::new(core::ptr::null()),
+                    magic: Cell::new(0),
+                    first: Cell::new(null_mut()),
                     room: Cell::new(0),
+                    beyond: Cell::new(0),
                     granted: Cell::new(0),
-                    latest: [const { Cell::new(null_mut()) }; AHEAD],
+                    parts: Cell::new(0),
                 }
             }; PARCELS],
             granted: Cell::new(0),

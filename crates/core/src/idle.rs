@@ -17,7 +17,8 @@
 //! 2. What the owner still can do without the gate is to free a block. It writes FREED last, with release. So a looker
 //!    that reads FREED, with acquire, sees a free that is complete: no write of the owner to that block or to the page's
 //!    books follows but for other blocks, which are LIVE still and keep their OS pages and the page.
-//! 3. A block on its way from another thread is REMOTE: it counts as not free.
+//! 3. Of the blocks that another thread frees one is REMOTE until its owner or a looker was told: it counts as not free, and so
+//!    the page stays. The others are LOOSE, and free: nothing leads through them, and the owner finds those that still are.
 //! 4. The looker never writes `local`, `in_play` or `counter`. Giving an OS page back zeroes the links in it, so the
 //!    page's list may end early; hence the page is marked STALE before, and the owner renews its books from the state
 //!    bytes before it allocates from the page or judges it.

@@ -3,22 +3,23 @@
 //! Who may touch what:
 //! * the *owner* (see `lifecycle`) reads and writes everything, with plain loads and stores (relaxed atomics);
 //! * *any thread* may read `owner`, `class`, `magic`, `states` and `start` of a page that holds a block it has, because
-//!   these do not change while the page has live blocks but for `owner` (adoption), and swap its block's state byte;
+//!   these do not change while the page has live blocks but for `owner` (adoption), and swap its block's state byte. The owner
+//!   writes the same cache line all the time, so who frees blocks of other heaps reads copies: [owner-copy], and a parcel's;
 //! * *any thread* may push to `remote` and, when the push says so, link `queue_next`;
 //! * an inspector in another process reads all of it and believes nothing.
 //!
 //! # Invariants (checked by `check`)
 //!
 //! * *[page-counter]* of a page that is not in use `counter = blocks out + bias(status)`, where *out* is live + freed
-//!   remotely and not yet drained, and bias is 0 for PARTIAL, −(capacity − K) for FULL with K = max(1, capacity / 8). So
+//!   by others (REMOTE or LOOSE), and bias is 0 for PARTIAL, −(capacity − K) for FULL with K = max(1, capacity / 8). So
 //!   one "decrement, is it ≤ 0?" tells that a PARTIAL page became empty or that a FULL page has a useful batch of free
 //!   blocks. `malloc` does not count: of the page in use the counter only falls, from 2^30, and says nothing.
 //! * *[in-play]* `in_play = out + blocks in local`: the blocks that the list and the counter know. The others are not
 //!   carved yet (behind the record's frontier) or asleep (free, on an OS page that was given back: a *hole*).
 //! * *[page-local]* the blocks in `local` have state FREED or NEVER.
-//! * *[page-state]* the state byte of a block is LIVE exactly while the program has it, and REMOTE while it is on its way
-//!   from the thread that freed it to the owner. The owner's free writes FREED *last* (release), so who reads FREED
-//!   (acquire) sees all else of that free done.
+//! * *[page-state]* the state byte of a block is LIVE exactly while the program has it. Another thread's free makes it LOOSE,
+//!   and of the first block of a parcel REMOTE, which keeps the page in use until the owner was told. The owner's free writes
+//!   FREED *last* (release), so who reads FREED or LOOSE (acquire) sees all else of that free done.
 //! * *[page-carved]* blocks at or behind the frontier were never handed out; if the page is marked zero their memory reads
 //!   as zero.
 //! * *[stale-books]* a page marked STALE was worked on behind its owner's back (see `idle`): `local`, `in_play` and
@@ -46,27 +47,6 @@ impl Block {
     #[inline(always)]
     pub(crate) fn next(&self) -> *mut Block {
         self.0.load(Relaxed)
-    }
-
-    /// The second word of a block of 16 bytes or more that another thread freed, or whatever lies there: an address to ask the
-    /// cache for, and nothing else.
-    ///
-    /// # Safety
-    /// The block has a second word.
-    #[inline(always)]
-    pub(crate) unsafe fn ahead(block: *mut Block) -> *const Block {
-        // SAFETY: [freed-block] the caller's promise.
-        unsafe { (*block.add(1)).next() }
-    }
-
-    /// Sets the second word of a block.
-    ///
-    /// # Safety
-    /// The block is the caller's and has a second word.
-    #[inline(always)]
-    pub(crate) unsafe fn set_ahead(block: *mut Block, ahead: *mut Block) {
-        // SAFETY: [freed-block] the caller's promise.
-        unsafe { (*block.add(1)).set_next(ahead) }
     }
 
     /// Links the block in front of `next`.
@@ -117,13 +97,19 @@ pub(crate) mod state {
     pub(crate) const LIVE: u8 = 1;
     /// Free after use, and known to the owner.
     pub(crate) const FREED: u8 = 2;
-    /// Freed by another thread, not with the owner yet.
+    /// Freed by another thread, whose parcel or the page's remote word names it.
     pub(crate) const REMOTE: u8 = 3;
+    /// Freed by another thread, and named by nobody: the owner finds it by this byte.
+    pub(crate) const LOOSE: u8 = 4;
 
     // What is live or on its way is odd: see `busy_blocks`.
-    const _: () = assert!(LIVE & REMOTE & 1 == 1 && (NEVER | FREED) & 1 == 0);
+    const _: () = assert!(LIVE & REMOTE & 1 == 1 && (NEVER | FREED | LOOSE) & 1 == 0);
 }
 
+/// Parts of a small page, each searched for itself for blocks that other threads freed.
+const PARTS: usize = u16::BITS as usize;
+/// Bytes of a part.
+pub(crate) const PART: usize = SLICE / PARTS;
 /// State bytes that are read together.
 const GROUP: usize = 16;
 /// Blocks of a page, at most.
@@ -226,13 +212,6 @@ impl PageMeta {
             prev: AtomicU32::new(0),
             queue_next: AtomicU32::new(0),
         }
-    }
-
-    /// Is this the page's owner word?
-    #[inline(always)]
-    pub(crate) fn is_owned_by(&self, word: usize) -> bool {
-        // SAFETY: [record-field] the offset is that of an `AtomicUsize`.
-        unsafe { brkmap_sys::field_is::<{ offset_of!(PageMeta, owner) }, _>(self, word) }
     }
 
     /// Counts a block that came back; by the owner. Does the counter fire?
@@ -383,6 +362,29 @@ impl PageMeta {
             blocks.words[carved / 64] &= (1 << (carved % 64)) - 1;
         }
         blocks
+    }
+
+    /// Calls `take` with each LOOSE block of some parts of a small page, the last one first.
+    ///
+    /// # Safety
+    /// [page-table]
+    pub(crate) unsafe fn each_loose(&self, parts: u16, mut take: impl FnMut(usize, &AtomicU8)) {
+        let magic = self.magic.load(Relaxed) as u64;
+        let index = |offset: usize| ((offset as u64 * magic) >> 32) as usize;
+        let table = self.states.load(Relaxed).cast::<[AtomicU8; GROUP]>();
+        for part in (0..PARTS).rev().filter(|part| parts >> part & 1 != 0) {
+            let (first, last) = (index(part * PART), index((part + 1) * PART - 1));
+            for group in (first / GROUP..=last / GROUP).rev() {
+                // SAFETY: [page-table] a table's state bytes are whole groups.
+                let states = unsafe { &*table.add(group) };
+                let mut loose = brkmap_sys::bytes_equal(states, state::LOOSE);
+                while loose != 0 {
+                    let at = loose.ilog2() as usize;
+                    loose &= !(1 << at);
+                    take(group * GROUP + at, &states[at]);
+                }
+            }
+        }
     }
 
     /// Index of the block at `offset` of a small page, if a block starts there.

@@ -7,8 +7,11 @@
 //!
 //! *[leaf-stays]* A leaf, once linked, is never unmapped nor moved: references to metas live as long as the engine.
 
+use core::mem::offset_of;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 
 use brkmap_sys::opaque;
 
@@ -102,7 +105,52 @@ pub(crate) struct Leaf {
     pub(crate) on_break: Bitmap,
     /// Slices in which a direct mapping starts.
     pub(crate) direct: Bitmap,
+    /// The heap that owns the page of blocks that starts in a slice; 0: none does. *[owner-copy]* It lies apart from the meta, whose
+    /// line the owner writes at each call, because all threads read it at each `free`.
+    pub(crate) owners: [AtomicUsize; LEAF_SLICES],
 }
+
+/// A slice of a leaf, by the offset of its word in an array of words: all else is a multiple of that, which processors make on
+/// the way to memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    leaf: &'a Leaf,
+    offset: usize,
+}
+
+impl<'a> Place<'a> {
+    /// Is this the heap that owns the page of blocks that starts here? In one instruction, and a jump where it is not.
+    #[inline(always)]
+    pub(crate) fn is_owned_by(self, word: usize) -> bool {
+        // SAFETY: [record-field] the offset is that of words, one for each index of a leaf.
+        unsafe { brkmap_sys::word_is::<{ offset_of!(Leaf, owners) }, _>(&raw const *self.leaf, self.offset, word) }
+    }
+
+    /// The heap that owns the page of blocks that starts here; 0: none does.
+    #[inline(always)]
+    pub(crate) fn owner(self) -> usize {
+        self.owner_word().load(Relaxed)
+    }
+
+    /// Notes whose the page is that starts here.
+    pub(crate) fn set_owner(self, word: usize) {
+        self.owner_word().store(word, Release);
+    }
+
+    #[inline(always)]
+    fn owner_word(self) -> &'a AtomicUsize {
+        // SAFETY: [leaf-stays] the index is below LEAF_SLICES.
+        unsafe { &*(&raw const self.leaf.owners).byte_add(self.offset).cast() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn meta(self) -> &'a PageMeta {
+        // SAFETY: [leaf-stays] the index is below LEAF_SLICES.
+        unsafe { &*(&raw const self.leaf.metas).byte_add(8 * self.offset).cast() }
+    }
+}
+
+const _: () = assert!(size_of::<PageMeta>() == 8 * size_of::<AtomicUsize>());
 
 impl Leaf {
     /// Corrects the number of free slices. Under the store's lock.
@@ -134,6 +182,12 @@ impl PageMap {
     /// The meta of the slice that holds `address`, if its leaf exists.
     #[inline(always)]
     pub(crate) fn meta(&self, address: usize) -> Option<&PageMeta> {
+        Some(self.place(address)?.meta())
+    }
+
+    /// The slice that holds `address`, if its leaf exists.
+    #[inline(always)]
+    pub(crate) fn place(&self, address: usize) -> Option<Place<'_>> {
         // Or the compiler shifts the address a second time for the compare.
         let entry = opaque(address >> LEAF_SHIFT);
         if entry >= ROOT_ENTRIES {
@@ -143,11 +197,11 @@ impl PageMap {
         if leaf.is_null() {
             return None;
         }
-        let index = (address >> SLICE_SHIFT) % LEAF_SLICES;
+        let offset = opaque((address >> (SLICE_SHIFT - 3)) & (LEAF_SLICES - 1) << 3);
         // SAFETY: [leaf-stays] a linked leaf is mapped for good; the index is below LEAF_SLICES. The load may be relaxed:
         // whoever got a block of a page got it after the leaf was linked, and a fresh leaf's memory is zero from the
         // kernel for everybody.
-        Some(unsafe { &*(&raw const (*leaf).metas).cast::<PageMeta>().add(index) })
+        Some(Place { leaf: unsafe { &*leaf }, offset })
     }
 
     /// The leaf that covers a slice.

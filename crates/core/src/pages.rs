@@ -69,8 +69,16 @@ impl<P: Platform> Engine<P> {
             meta.owner.store(owner::INTERIOR, Release);
         }
         heap.pages.set(heap.pages.get() + 1);
-        page.owner.store(heap.owner_word(), Release);
+        self.set_owner(page, heap.owner_word());
         Some(page)
+    }
+
+    /// Writes whose a page is, and the copy of it ([owner-copy]).
+    pub(crate) fn set_owner(&self, page: &PageMeta, word: usize) {
+        page.owner.store(word, Release);
+        if let Some(place) = self.map.place(page.start()) {
+            place.set_owner(word);
+        }
     }
 
     /// Gives an empty page back to the store. It is on no ring and its remote word is quiet ([queued-lives]).
@@ -85,7 +93,7 @@ impl<P: Platform> Engine<P> {
         if holes != 0 {
             self.asleep.fetch_sub(holes * self.os_page.load(Relaxed), Relaxed);
         }
-        page.owner.store(owner::NONE, Release);
+        self.set_owner(page, owner::NONE);
         page.flags.store(Status::None as u8, Relaxed);
         page.local.store(no_block(), Relaxed);
         for interior in 1..slices as u32 {
@@ -202,18 +210,15 @@ impl<P: Platform> Engine<P> {
         // SAFETY: [page-table] the page is in use.
         let record = unsafe { page.record() };
         let (os_page, size) = (self.os_page.load(Relaxed), page.block_bytes());
-        let mut out = 0;
-        for index in 0..record.frontier.load(Relaxed) as usize {
-            // SAFETY: [state-index] below the capacity.
-            let byte = unsafe { page.state(index) }.load(Relaxed);
-            out += (byte == state::LIVE || byte == state::REMOTE) as i32;
-        }
+        // What other threads free from here on stays LOOSE, and counts as out until they tell.
+        // SAFETY: [page-table] the page is in use.
+        unsafe { page.each_loose(u16::MAX, |_, byte| byte.store(state::FREED, Relaxed)) };
+        let carved = record.frontier.load(Relaxed) as usize;
+        // SAFETY: [state-index] below the capacity.
+        let is_free = |index: usize| matches!(unsafe { page.state(index) }.load(Relaxed), state::NEVER | state::FREED);
+        let out = carved as i32 - (0..carved).filter(|&index| is_free(index)).count() as i32;
         page.in_play.store(0, Relaxed);
-        let free = (0..record.frontier.load(Relaxed) as usize).filter(|&index| {
-            // SAFETY: [state-index] below the capacity.
-            let byte = unsafe { page.state(index) }.load(Relaxed);
-            byte != state::LIVE && byte != state::REMOTE && !record.is_asleep(index, size, os_page)
-        });
+        let free = (0..carved).filter(|&index| is_free(index) && !record.is_asleep(index, size, os_page));
         let list = self.deal(page, free);
         page.local.store(list, Relaxed);
         page.in_play.store(page.in_play.load(Relaxed) + out as u16, Relaxed);

@@ -112,6 +112,7 @@ impl<P: Platform> Engine<P> {
             move_slots: MOVE_SLOTS as u64,
             move_stride: MOVE_STRIDE as u64,
             owner_kept: owner::KEPT as u64,
+            state_loose: state::LOOSE as u64,
         }
     }
 }

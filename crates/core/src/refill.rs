@@ -9,7 +9,7 @@
 //!     └─ a fresh page                   from the span store
 //! ```
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use brkmap_wire::Counter;
 
@@ -104,7 +104,7 @@ impl<P: Platform> Engine<P> {
                 // Frees that saw the old owner queue the page there; it is passed on (`drain_queue`).
                 other.pages.set(other.pages.get() - 1);
                 heap.pages.set(heap.pages.get() + 1);
-                page.owner.store(heap.owner_word(), Release);
+                self.set_owner(page, heap.owner_word());
                 self.count(Counter::PagesAdopted, 1);
             }
             other.lifecycle.let_go();

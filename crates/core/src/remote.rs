@@ -16,6 +16,19 @@ use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// The page is on a queue, or a push is about to put it there. Blocks are at least 8-aligned, so the bit is free.
 const QUEUED: usize = 1;
+/// Above the addresses of blocks: the parts of the page that have LOOSE blocks, a bit each.
+const PARTS_SHIFT: u32 = 48;
+/// The address of the chain's first block.
+const CHAIN: usize = (1 << PARTS_SHIFT) - 1 - QUEUED;
+
+/// What other threads freed of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Returned {
+    /// The address of the first block of the chain; 0: none.
+    pub(crate) chain: usize,
+    /// The parts of the page that have LOOSE blocks.
+    pub(crate) parts: u16,
+}
 
 /// Per page: the chain of blocks that other threads freed, and whether the owner was told.
 #[repr(transparent)]
@@ -32,22 +45,24 @@ impl RemoteWord {
         RemoteWord(AtomicUsize::new(0))
     }
 
-    /// Hands over a chain of blocks that starts at `head`. `link_tail(next)` must store `next` (0 = end) into the
-    /// chain's last block; it may be called more than once. `true`: the caller must now queue the page.
-    pub(crate) fn push(&self, head: usize, link_tail: impl Fn(usize)) -> bool {
+    /// Hands over a block, and the LOOSE ones in some parts of the page. `link(next)` must store `next` (0 = end) into the block;
+    /// it may be called more than once. `true`: the caller must now queue the page.
+    pub(crate) fn push(&self, block: usize, parts: u16, link: impl Fn(usize)) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            link_tail(seen & !QUEUED);
-            match self.0.compare_exchange_weak(seen, head | QUEUED, Ordering::Release, Ordering::Relaxed) {
+            link(seen & CHAIN);
+            let word = block | QUEUED | seen & !(CHAIN | QUEUED) | (parts as usize) << PARTS_SHIFT;
+            match self.0.compare_exchange_weak(seen, word, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return seen & QUEUED == 0,
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Owner, after taking the page off its queue: takes the chain and allows the next push to queue the page again.
-    pub(crate) fn unqueue(&self) -> usize {
-        self.0.swap(0, Ordering::Acquire) & !QUEUED
+    /// Owner, after taking the page off its queue: takes what there is and allows the next push to queue the page again.
+    pub(crate) fn unqueue(&self) -> Returned {
+        let word = self.0.swap(0, Ordering::Acquire);
+        Returned { chain: word & CHAIN, parts: (word >> PARTS_SHIFT) as u16 }
     }
 
     /// Nothing to take and on no queue: only then may an empty page be released ([queued-lives]).

@@ -225,7 +225,7 @@ pub(crate) fn count_states(page: &PageMeta) -> States {
         // SAFETY: [state-index] below the capacity; tables are never unmapped.
         match unsafe { page.state(index) }.load(Relaxed) {
             state::LIVE => count.live += 1,
-            state::REMOTE => count.remote += 1,
+            state::REMOTE | state::LOOSE => count.remote += 1,
             state::FREED => count.freed += 1,
             _ => {}
         }

@@ -277,3 +277,39 @@ fn also_while_the_kernel_refuses_now_and_then() {
     let refused = [Call::Map, Call::Unmap, Call::Purge].map(|call| sim.refused(call));
     assert!(refused[0] + refused[1] > 0 && refused[2] > 0, "maps, unmaps, purges refused: {refused:?}");
 }
+
+#[test]
+fn all_that_another_thread_freed_serves_its_owner_again() {
+    let _alone = alone();
+    let builder = std::thread::Builder::new().stack_size(64 << 20);
+    let world = builder.spawn(|| World::new(Config::linux(4))).unwrap().join().unwrap();
+    WORLD.store((&raw const *world).cast_mut(), Relaxed);
+    let engine = &world.engine;
+    let mut random = Random::new(4);
+    for bytes in [8, 16, 40, 100, 250, 1000, 1500, 4000, 5000, 9000, 40_000] {
+        // Some pages of them: small blocks lie on pages of one slice, others on pages of eight.
+        let count = if bytes <= 8192 { 300_000 } else { 3_000_000 } / bytes;
+        let take = || (0..count).map(|_| engine.allocate(bytes).addr()).collect::<Vec<_>>();
+        let mut blocks = take();
+        let used = engine.counter(Counter::UsedSliceBytes);
+        for round in 0..3 {
+            assert!(blocks.iter().all(|&block| block != 0));
+            (1..count).rev().for_each(|at| blocks.swap(at, random.below(at as u64 + 1) as usize));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    // SAFETY: live blocks that nobody else has.
+                    blocks.iter().for_each(|&block| unsafe { engine.free(block as *mut u8) });
+                    engine.thread_exit();
+                });
+            });
+            blocks = take();
+            let now = engine.counter(Counter::UsedSliceBytes);
+            assert!(now <= used, "{bytes} bytes, round {round}: {now} of {used} bytes in use");
+        }
+        world.rest();
+        if let Err(violation) = engine.check_all() {
+            panic!("{violation:x?}");
+        }
+    }
+    engine.thread_exit();
+}

@@ -53,7 +53,7 @@ impl World {
 
     fn free(&self, block: usize) {
         let link = |next| self.links[block].set(next);
-        if self.remote.push((block + 1) * 8, link) {
+        if self.remote.push((block + 1) * 8, 0, link) {
             self.queue_page();
         }
     }
@@ -83,7 +83,7 @@ impl World {
     }
 
     fn absorb(&self) {
-        let mut address = self.remote.unqueue();
+        let mut address = self.remote.unqueue().chain;
         while address != 0 {
             self.returned.set(self.returned.get() + 1);
             address = self.links[address / 8 - 1].get();

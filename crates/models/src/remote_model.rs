@@ -11,13 +11,18 @@ macro_rules! remote_model {
         use crate::sync::{AtomicU32, Ordering};
         use $implementation::{PageQueue, RemoteWord};
 
-        const BLOCKS: usize = 3;
+        const BLOCKS: usize = 4;
+        const LIVE: u32 = 1;
+        const FREED: u32 = 2;
+        const REMOTE: u32 = 3;
+        const LOOSE: u32 = 4;
 
         struct Page {
             remote: RemoteWord,
             next: AtomicU32,
-            /// The link word in each block; the checker watches every access.
-            links: [Watched<usize>; BLOCKS],
+            states: [AtomicU32; BLOCKS],
+            /// What is in each block: what the program wrote, then the link; the checker watches every access.
+            memory: [Watched<usize>; BLOCKS],
             /// How many queues the page is on; not part of the program.
             queues: Plain,
         }
@@ -32,22 +37,25 @@ macro_rules! remote_model {
                 let page = || Page {
                     remote: RemoteWord::new(),
                     next: AtomicU32::new(0),
-                    links: std::array::from_fn(|_| Watched::new(0)),
+                    states: std::array::from_fn(|_| AtomicU32::new(LIVE)),
+                    memory: std::array::from_fn(|_| Watched::new(0)),
                     queues: Plain::new(0),
                 };
                 Heap { queue: PageQueue::new(), pages: [page(), page()] }
             }
 
-            /// Hands over a chain of blocks of one page, as `handover.rs` does.
+            /// Frees blocks of one page, each in a part of its own, and hands the parcel over, as `handover.rs` does.
             fn free(&self, number: u32, blocks: &[usize]) {
                 let page = &self.pages[number as usize - 1];
-                let address = |index: usize| (index + 1) * 8;
-                for pair in blocks.windows(2) {
-                    page.links[pair[0]].set(address(pair[1]));
+                let mut parts = 0;
+                for &block in blocks {
+                    page.memory[block].set(55);
+                    let state = if block == blocks[0] { REMOTE } else { LOOSE };
+                    assert_eq!(page.states[block].swap(state, Ordering::Release), LIVE);
+                    parts |= if block == blocks[0] { 0 } else { 1 << block };
                 }
-                let tail = *blocks.last().unwrap();
-                let link_tail = |next| page.links[tail].set(next);
-                if page.remote.push(address(blocks[0]), link_tail) {
+                let link = |next| page.memory[blocks[0]].set(next);
+                if page.remote.push((blocks[0] + 1) * 8, parts, link) {
                     assert_eq!(page.queues.fetch_add(1, SeqCst), 0, "the page is put on a second queue");
                     self.queue.push(number, |next| page.next.store(next, Ordering::Relaxed));
                 }
@@ -60,17 +68,30 @@ macro_rules! remote_model {
                     let page = &self.pages[number as usize - 1];
                     let next = page.next.load(Ordering::Relaxed);
                     page.queues.fetch_sub(1, SeqCst);
-                    self.walk(number, page.remote.unqueue(), taken);
+                    self.absorb(number, taken);
                     number = next;
                 }
             }
 
-            fn walk(&self, number: u32, mut address: usize, taken: &mut Vec<(u32, usize)>) {
+            fn absorb(&self, number: u32, taken: &mut Vec<(u32, usize)>) {
+                let page = &self.pages[number as usize - 1];
+                let returned = page.remote.unqueue();
+                let mut take = |block: usize| {
+                    page.memory[block].set(77);
+                    page.states[block].store(FREED, Ordering::Relaxed);
+                    taken.push((number, block));
+                };
+                let mut address = returned.chain;
                 while address != 0 {
-                    let index = address / 8 - 1;
-                    taken.push((number, index));
-                    assert!(taken.len() <= 2 * BLOCKS, "the chain does not end");
-                    address = self.pages[number as usize - 1].links[index].get();
+                    let block = address / 8 - 1;
+                    assert_eq!(page.states[block].load(Ordering::Relaxed), REMOTE, "the chain names another block");
+                    address = page.memory[block].get();
+                    take(block);
+                }
+                for block in (0..BLOCKS).filter(|block| returned.parts >> block & 1 != 0) {
+                    if page.states[block].load(Ordering::Acquire) == LOOSE {
+                        take(block);
+                    }
                 }
             }
 
@@ -81,7 +102,7 @@ macro_rules! remote_model {
 
         /// Two threads free blocks of one page while the owner drains.
         fn one_page() {
-            run([(1, &[0, 1]), (1, &[2])]);
+            run([(1, &[0, 1]), (1, &[2, 3])]);
         }
 
         /// The same with a page each.
@@ -134,6 +155,7 @@ mod engine {
 crate::mutants! {
     remote_model::one_page finds remote_push_publishes_relaxed;
     remote_model::one_page finds remote_push_stores;
+    remote_model::one_page finds remote_push_forgets_parts;
     remote_model::one_page finds remote_push_always_queues;
     remote_model::one_page finds remote_unqueue_loads_and_stores;
     remote_model::one_page finds remote_unqueue_keeps_the_bit;

@@ -60,15 +60,15 @@ pub unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
     unsafe { linux::count_down::<OFFSET, T>(record) }
 }
 
-/// Has a field of a record this value? A relaxed load and a compare, in the one instruction that compilers make of plain
-/// loads only.
+/// Has the word at a place this value? A relaxed load and a compare, in the one instruction that compilers make of plain loads
+/// only.
 ///
 /// # Safety
-/// *[record-field]* `OFFSET` is the offset of an `AtomicUsize` in `T`.
+/// *[record-field]* An `AtomicUsize` lies `OFFSET + more` bytes behind the start of the record.
 #[inline(always)]
-pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+pub unsafe fn word_is<const OFFSET: usize, T>(record: *const T, more: usize, value: usize) -> bool {
     // SAFETY: [record-field] promised by the caller.
-    unsafe { linux::field_is::<OFFSET, T>(record, value) }
+    unsafe { linux::word_is::<OFFSET, T>(record, more, value) }
 }
 
 /// Which of 16 bytes are odd, a bit each, the first one's lowest. Each byte is read as an acquire load reads it, in no order
@@ -76,6 +76,12 @@ pub unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool
 #[inline(always)]
 pub fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
     linux::odd_bytes(bytes)
+}
+
+/// Which of 16 bytes have a value; read as by [`odd_bytes`].
+#[inline(always)]
+pub fn bytes_equal(bytes: &[AtomicU8; 16], value: u8) -> u16 {
+    linux::bytes_equal(bytes, value)
 }
 
 /// Asks for the cache line at an address, if there is one; never faults.

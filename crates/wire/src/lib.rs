@@ -185,7 +185,7 @@ root! {
     state_live,
     /// State byte: block is free.
     state_freed,
-    /// State byte: block is free, and on its way from the thread that freed it to the page's owner.
+    /// State byte: block is free, and the thread that freed it or the page's remote word names it to the owner.
     state_remote,
     /// Address of the class table: u32 block size per class.
     class_sizes,
@@ -237,6 +237,9 @@ root! {
     /// Owner value of a direct mapping that was freed and is kept for the next block of its size; it has its bit in
     /// `leaf_direct`, and holds no block.
     owner_kept,
+    /// State byte: block is free, freed by another thread than the page's owner, which has yet to find it. 0: the library has no
+    /// such state.
+    state_loose,
 }
 
 // Older readers and libraries know the fields up to here by their places.

@@ -406,19 +406,20 @@ pub(crate) unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
     false
 }
 
-/// See [`field_is`](crate::field_is).
+/// See [`word_is`](crate::word_is).
 ///
 /// # Safety
 /// [record-field].
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
-pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+pub(crate) unsafe fn word_is<const OFFSET: usize, T>(record: *const T, more: usize, value: usize) -> bool {
     // SAFETY: [record-field] reads the word as a relaxed load does.
     unsafe {
         core::arch::asm!(
-            "cmp qword ptr [{} + {}], {}",
+            "cmp qword ptr [{} + {} + {}], {}",
             "jne {}",
-            in(reg) &raw const *record,
+            in(reg) record,
+            in(reg) more,
             const OFFSET,
             in(reg) value,
             label { return false },
@@ -442,15 +443,15 @@ pub(crate) unsafe fn count_down<const OFFSET: usize, T>(record: &T) -> bool {
     count <= 0
 }
 
-/// See [`field_is`](crate::field_is).
+/// See [`word_is`](crate::word_is).
 ///
 /// # Safety
 /// [record-field].
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) unsafe fn field_is<const OFFSET: usize, T>(record: &T, value: usize) -> bool {
+pub(crate) unsafe fn word_is<const OFFSET: usize, T>(record: *const T, more: usize, value: usize) -> bool {
     // SAFETY: [record-field].
-    let word = unsafe { &*(&raw const *record).byte_add(OFFSET).cast::<AtomicUsize>() };
+    let word = unsafe { &*record.byte_add(OFFSET + more).cast::<AtomicUsize>() };
     word.load(Ordering::Relaxed) == value
 }
 
@@ -480,6 +481,35 @@ pub(crate) fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn odd_bytes(bytes: &[AtomicU8; 16]) -> u16 {
     (0..16).fold(0, |mask, at| mask | u16::from(bytes[at].load(Ordering::Acquire) & 1) << at)
+}
+
+/// See [`bytes_equal`](crate::bytes_equal).
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn bytes_equal(bytes: &[AtomicU8; 16], value: u8) -> u16 {
+    use core::arch::x86_64::_mm_set1_epi8;
+    let mask: u32;
+    // SAFETY: [record-field] as for odd bytes.
+    unsafe {
+        core::arch::asm!(
+            "movdqu {bytes}, xmmword ptr [{address}]",
+            "pcmpeqb {bytes}, {value}",
+            "pmovmskb {mask:e}, {bytes}",
+            bytes = out(xmm_reg) _,
+            value = in(xmm_reg) _mm_set1_epi8(value as i8),
+            address = in(reg) bytes.as_ptr(),
+            mask = lateout(reg) mask,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    mask as u16
+}
+
+/// See [`bytes_equal`](crate::bytes_equal).
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn bytes_equal(bytes: &[AtomicU8; 16], value: u8) -> u16 {
+    (0..16).fold(0, |mask, at| mask | u16::from(bytes[at].load(Ordering::Acquire) == value) << at)
 }
 
 /// See [`prefetch`](crate::prefetch).

@@ -123,6 +123,7 @@ impl Image {
             state_live: 1,
             state_freed: 2,
             state_remote: 3,
+            state_loose: 4,
             class_sizes: CLASSES,
             class_count: 2,
             class_medium: 2,

@@ -159,9 +159,12 @@ impl Meta {
     /// Free blocks that a thread takes next, or that are on their way to one; `None` in a state that is not a page's.
     pub(super) fn cached(&self, root: &Root, states: &[u8]) -> Option<u64> {
         let count = |wanted: u64| states.iter().filter(|&&state| u64::from(state) == wanted).count() as u64;
+        let loose = || if root.state_loose == 0 { 0 } else { count(root.state_loose) };
         match self.status {
             status if status == root.status_current => Some(self.in_play.saturating_sub(count(root.state_live))),
-            status if status == root.status_partial || status == root.status_full => Some(count(root.state_remote)),
+            status if status == root.status_partial || status == root.status_full => {
+                Some(count(root.state_remote) + loose())
+            }
             _ => None,
         }
     }
