@@ -114,7 +114,20 @@ impl Patient {
         };
         let mut patient = Patient { child, said: String::new(), input, output: BufReader::new(output) };
         patient.said = patient.answer()?;
+        patient.wait_until_it_waits();
         Ok(patient)
+    }
+
+    /// Waits until it waits for what it is told next: what it touches on the way there would be growth.
+    fn wait_until_it_waits(&self) {
+        let begin = Instant::now();
+        let is_asleep = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+            status.contains("State:\tS")
+        };
+        while !is_asleep() && begin.elapsed() < STILL {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn answer(&mut self) -> Result<String, Failure> {

@@ -80,9 +80,11 @@ fn which(bench: &Bench, notes: &mut Notes) -> Judged {
         notes.saw(format!("{size:<8} {left:<22} {right}"));
         notes.equals(format!("{size} on glibc"), glibc.text(&key)?, on_glibc);
         notes.equals(format!("{size} on brkmap"), brkmap.text(&key)?, on_brkmap);
+        // Where a block is the first in its 256 MiB of addresses, brkmap maps a table for them too, which is larger than these.
+        let is_for_block = |call: &&Call| call.name == "mmap" && call.arguments[1] < size + 8192;
         for (ran, expected) in [(&glibc, on_glibc), (&brkmap, on_brkmap)] {
             if let Some(calls) = ran.phase(&key).filter(|_| expected == "mapping") {
-                notes.holds(format!("{size}: one mmap"), calls.iter().filter(|call| call.name == "mmap").count() == 1);
+                notes.holds(format!("{size}: one mmap"), calls.iter().filter(is_for_block).count() == 1);
             }
         }
     }
