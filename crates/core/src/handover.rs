@@ -7,9 +7,9 @@
 //!   owner, at a refill  the blocks that are named, and what is LOOSE in those parts ─► the page's list
 //! ```
 //!
-//! So who frees writes the state byte of a block and never the block, which is hot in nobody's cache or in the owner's. A parcel
-//! is of one page. It is handed over when it is full, when its place is needed, when all parcels together would hold too many bytes,
-//! at each refill and at thread exit. The protocol is `remote`.
+//! So who frees writes a state byte, and neither reads nor writes the block. A parcel is of one page. It is handed over when it
+//! is full, when its place is needed, when all parcels together would hold too many bytes, at each refill and at thread exit. The
+//! protocol is `remote`.
 //!
 //! *[open-parcel]* The first block of a parcel is REMOTE and of its page; so the page has a block out and stays what it is. Only its
 //! thread touches it, in this order, so that it is whole whenever a fork copies it: the block, then the page.
@@ -76,7 +76,8 @@ impl<P: Platform> Engine<P> {
         if opens {
             self.open_parcel(heap, parcel, page, block);
         } else {
-            parcel.note(block.addr() - page.start(), parcel.room.get() - 1);
+            // In the child of a fork that came between the parcel's opening and its grant there is no room.
+            parcel.note(block.addr() - page.start(), parcel.room.get().saturating_sub(1));
         }
         if parcel.room.get() == 0 && !self.grant(heap, parcel, page.block_bytes()) {
             self.with_gate(heap, || self.send(heap, parcel));
